@@ -1,0 +1,121 @@
+"""A score is a number together with how it was measured; unlike measurements are not compared."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from ganforge.utils.errors import DamagedFileError, UserError
+
+Settings = tuple[tuple[str, int | float | str], ...]
+DRAW = {"draw": True}
+
+
+def short_count(count: int) -> str:
+    """Write 50000 as ``50k`` and 500 as ``500``, the way papers name ``fid50k``."""
+    return f"{count // 1000}k" if count and count % 1000 == 0 else str(count)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a score was measured: every field that moves the number.
+
+    ``seed`` chose the noise and ``real_seed`` the real images. They are told, but scores that
+    differ in a draw alone may be compared: results are means over seeds. ``settings``
+    are the metric's own parameters.
+    """
+
+    extractor: str
+    sha256: str
+    resize: str
+    n_fake: int
+    ema: bool
+    n_real: int = 0
+    split: str = ""
+    data_hash: str = ""
+    settings: Settings = ()
+    seed: int = field(default=0, metadata=DRAW)
+    real_seed: int = field(default=0, metadata=DRAW)
+
+    def differences(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
+        """Map each field that forbids a comparison to its two values."""
+        compared = (f.name for f in fields(self) if "draw" not in f.metadata)
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in compared}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {**asdict(self), "settings": dict(self.settings)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` wrote."""
+        return cls(**{**data, "settings": tuple(data["settings"].items())})
+
+
+@dataclass(frozen=True)
+class Score:
+    """One value of one metric with its protocol and where it comes from.
+
+    ``std`` is the spread that the metric itself reports (splits, subsets), ``notes`` are warnings
+    that belong to the number, ``libraries`` the versions it was computed with.
+    """
+
+    metric: str
+    value: float
+    protocol: Protocol
+    std: float | None = None
+    step: int | None = None
+    run: str | None = None
+    notes: tuple[str, ...] = ()
+    libraries: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name by protocol, such as ``fid2k_train``; a metric without real images has no split."""
+        name = self.metric + short_count(self.protocol.n_fake)
+        return f"{name}_{self.protocol.split}" if self.protocol.split else name
+
+    def of_run(self, run: str) -> "Score":
+        """Return the same score, said to come from ``run``."""
+        return replace(self, run=run)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a self-describing record for JSON."""
+        record = {"name": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        return {
+            **record,
+            "protocol": self.protocol.to_dict(),
+            "notes": list(self.notes),
+            "libraries": dict(self.libraries),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` wrote; a record with missing or unknown parts is damaged."""
+        try:
+            record = {key: value for key, value in data.items() if key != "name"}
+            record["protocol"] = Protocol.from_dict(record["protocol"])
+            record["notes"] = tuple(record["notes"])
+            record["libraries"] = tuple(record["libraries"].items())
+            return cls(**record)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedFileError(
+                f"A score record is not one that ganforge wrote ({error!r}): evaluate again."
+            ) from error
+
+
+def refuse_unlike(scores: Iterable[Score]) -> None:
+    """Raise a UserError that names the differing fields unless all scores may be compared."""
+    first, *others = list(scores)
+    for other in others:
+        if other.metric != first.metric:
+            raise UserError(
+                f"{first.name} and {other.name} are different metrics: compare like ones."
+            )
+        differences = first.protocol.differences(other.protocol)
+        if differences:
+            told = "; ".join(f"{name}: {a!r} against {b!r}" for name, (a, b) in differences.items())
+            raise UserError(
+                f"{first.name} and {other.name} were measured by different protocols ({told}): "
+                "evaluate both in the same way before comparing them."
+            )
