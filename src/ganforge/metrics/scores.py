@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from ganforge import __version__
 from ganforge.metrics.features import FeatureExtractor, Features, Progress, extract
 from ganforge.metrics.protocol import Protocol as ScoreProtocol
 from ganforge.metrics.protocol import Score, Settings
@@ -147,8 +148,8 @@ def need_images(count: int, least: int, metric: str) -> None:
 
 def library_versions() -> tuple[tuple[str, str], ...]:
     """Versions that a score's last digits depend on."""
-    names = ("ganforge", "torch", "torch-fidelity", "numpy")
-    return (("python", platform.python_version()), *((name, version(name)) for name in names))
+    libraries = ((name, version(name)) for name in ("torch", "torch-fidelity", "numpy"))
+    return ("ganforge", __version__), ("python", platform.python_version()), *libraries
 
 
 class Scorer:
