@@ -93,8 +93,8 @@ class KID:
         need_images(few, 2, "KID")
         size = min(self.subset_size, few)
         result = kid_features_to_metric(
-            real.features.features,
             fake.features,
+            real.features.features,
             kid_subsets=self.subsets,
             kid_subset_size=size,
             rng_seed=self.rng_seed,
