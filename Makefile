@@ -1,0 +1,49 @@
+# Every target does its own set-up: a virtual environment in .venv, made once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Overrides for train and bench, for example: make train ARGS="model=gan data=fashion_mnist"
+ARGS ?=
+RUN ?= outputs/latest
+
+.DEFAULT_GOAL := help
+.PHONY: help install train evaluate generate bench lint test test-full clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## create .venv and install ganforge with its development tools
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ganforge needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+train: $(STAMP)  ## train a DCGAN on drawn faces (ARGS="..." trains something else)
+	@$(BIN)/ganforge train $(or $(ARGS),experiment=quickstart)
+
+evaluate: $(STAMP)  ## score the newest run (RUN=outputs/... another one)
+	@$(BIN)/ganforge evaluate run=$(RUN) $(ARGS)
+
+generate: $(STAMP)  ## draw pictures with the newest run (RUN=outputs/... another one)
+	@$(BIN)/ganforge generate run=$(RUN) $(ARGS)
+
+bench: $(STAMP)  ## measure images per second against a plain training loop
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(STAMP)  ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+test: $(STAMP)  ## run the fast tests (under 10 minutes on 2 cores)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-full: $(STAMP)  ## run all tests, trainings of minutes included
+	@$(BIN)/python -m pytest -m "not gpu" --timeout=3600 $(ARGS)
+
+clean:  ## remove caches and build results (never outputs/ or .venv)
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""``python -m ganforge`` is ``ganforge``."""
+
+from ganforge.cli import main
+
+main()

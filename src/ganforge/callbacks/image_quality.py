@@ -1,0 +1,107 @@
+"""FID, KID and Inception Score of the generator while it trains."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.periodic import Periodic
+from ganforge.metrics.features import FeatureExtractor
+from ganforge.metrics.protocol import Score
+from ganforge.metrics.scores import Metric, Scorer
+from ganforge.metrics.statistics import RealImages
+from ganforge.utils.files import write_json
+
+
+def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
+    """``count`` images (at most all) of a data module's split, as scores ask for them."""
+    count = min(count, len(data.split(split)))
+    return RealImages(
+        lambda: data.take(split, count, seed), count, data.content_hash(split), split, seed
+    )
+
+
+def fake_batches(
+    module: LightningModule, count: int, seed: int, batch_size: int = 250
+) -> Iterator[Tensor]:
+    """Yield ``count`` generated uint8 images; their noise touches no other random state."""
+    rng = torch.Generator().manual_seed(seed)
+    for start in range(0, count, batch_size):
+        yield module.generate(module.draw_latents(min(batch_size, count - start), rng))
+
+
+class ImageQuality(Periodic):
+    """Scores the averaged generator every N steps, before the first and after the last.
+
+    Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
+    checkpoint callback. Every rank measures the same images, so that ranks stay in step.
+    """
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        path: str | Path,
+        cache_dir: str | Path,
+        metrics: Sequence[Metric],
+        every_n_steps: int = 500,
+        n_images: int = 2000,
+        split: str = "train",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, at_start=True)
+        self.features = features
+        self.path = Path(path)
+        self.cache_dir = cache_dir
+        self.metrics = metrics
+        self.n_images = n_images
+        self.split = split
+        self.seed = seed
+        self.history: list[Score] = []
+        self._scorer: Scorer | None = None
+
+    @property
+    def monitored(self) -> list[Score]:
+        """All scores of the first metric, in order: lower is better."""
+        return [score for score in self.history if score.metric == self.metrics[0].name]
+
+    @property
+    def best(self) -> Score | None:
+        """The best monitored score so far."""
+        return min(self.monitored, key=lambda score: score.value, default=None)
+
+    def at(self, step: int) -> list[Score]:
+        """The scores measured at one step."""
+        return [score for score in self.history if score.step == step]
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Measure, log and keep."""
+        scorer = self._scorer or self._build(trainer, pl_module)
+        with averaged(trainer, pl_module) as ema:
+            fakes = fake_batches(pl_module, self.n_images, self.seed)
+            scores = scorer.score(fakes, ema=ema, seed=self.seed, step=step)
+        self.history += scores
+        if trainer.is_global_zero:
+            values = {f"scores/{score.name}": score.value for score in scores}
+            for logger in trainer.loggers:
+                logger.log_metrics({**values, "kimg": pl_module.images_seen / 1000}, step=step)
+            write_json([score.to_dict() for score in self.history], self.path)
+
+    def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
+        real = real_images(trainer.datamodule, self.split, self.n_images)
+        self._scorer = Scorer(
+            self.features, real, self.cache_dir, self.metrics, device=pl_module.device
+        )
+        return self._scorer
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scores so far, as JSON: a checkpoint holds plain values only."""
+        return {"history": json.dumps([score.to_dict() for score in self.history])}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the scores so far back."""
+        self.history = [Score.from_dict(record) for record in json.loads(state_dict["history"])]

@@ -1,0 +1,52 @@
+"""Pictures of fixed latents while the generator learns, and a GIF of them."""
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+
+from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.loggers import log_picture
+from ganforge.callbacks.periodic import Periodic
+from ganforge.utils.images import grid, save_gif, save_image, to_pil
+
+
+class SampleGrid(Periodic):
+    """Writes ``step_NNNNNN.png`` of the same latents every N steps, and ``training.gif`` at the end."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every_n_steps: int = 100,
+        columns: int = 8,
+        rows: int = 8,
+        seed: int = 0,
+        smallest_side: int = 512,
+    ) -> None:
+        super().__init__(every_n_steps, at_start=True)
+        self.folder = Path(folder)
+        self.columns = columns
+        self.rows = rows
+        self.seed = seed
+        self.smallest_side = smallest_side
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Draw and log the grid."""
+        if not trainer.is_global_zero:
+            return
+        rng = torch.Generator().manual_seed(self.seed)
+        z = pl_module.draw_latents(self.columns * self.rows, rng)
+        with averaged(trainer, pl_module):
+            images = pl_module.generate(z)
+        scale = max(1, self.smallest_side // (images.shape[-1] * self.columns))
+        picture = grid(images, self.columns, scale=scale)
+        save_image(picture, self.folder / f"step_{step:06d}.png")
+        log_picture(trainer.loggers, "samples", to_pil(picture), step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the last grid and join all of them into a GIF."""
+        super().on_train_end(trainer, pl_module)
+        if trainer.is_global_zero:
+            frames = [Image.open(path) for path in sorted(self.folder.glob("step_*.png"))]
+            save_gif(frames, self.folder / "training.gif")

@@ -1,0 +1,93 @@
+"""``ganforge COMMAND key=value ...``: Hydra composes the configuration, a command runs it."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+COMMANDS = {
+    "train": "train a model; pictures, scores and checkpoints go to outputs/<run>",
+    "evaluate": "score a trained generator: FID, KID, Inception Score",
+    "generate": "write pictures from seeds",
+}
+
+
+def usage() -> str:
+    """The text of ``ganforge --help``."""
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+    return (
+        "usage: ganforge COMMAND [key=value ...]\n\n"
+        f"{lines}\n\n"
+        "ganforge COMMAND --help lists what can be chosen, --cfg job prints the composed\n"
+        "configuration. Start with: ganforge train"
+    )
+
+
+def config_dir() -> Path:
+    """Folder of the configuration: inside an installed package, at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no conf/train.yaml beside {package}: install ganforge again")
+
+
+def run_command(name: str) -> None:
+    """Compose the configuration of a command from ``sys.argv`` and run it."""
+    import hydra
+    from omegaconf import DictConfig
+
+    @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
+    def task(config: DictConfig) -> object:
+        command: Callable[[DictConfig], object] = getattr(
+            import_module(f"ganforge.commands.{name}"), name
+        )
+        return command(config)
+
+    task()
+
+
+def main() -> None:
+    """Entry point: errors of the user are one sentence and exit code 2, damaged files 3."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if arguments[0] in ("-V", "--version"):
+        from ganforge import __version__
+
+        print(f"ganforge {__version__}")
+        return
+    name = arguments[0]
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        fail(f"there is no command {name!r}: {hint}", 2)
+    sys.argv = [f"ganforge {name}", *arguments[1:]]
+    # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        run_command(name)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except Exception as error:
+        from ganforge.commands.messages import explain
+
+        told = explain(error)
+        if told is None or os.environ.get("GANFORGE_TRACE") == "1":
+            raise
+        fail(*told)
+
+
+def fail(message: str, exit_code: int) -> None:
+    """Say one sentence on standard error and leave."""
+    print(f"ganforge: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a command says at its end: tables of scores, and where everything lies."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from rich.console import Console
+from rich.table import Table
+
+from ganforge.callbacks.checkpoints import Checkpoints
+from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.metrics.protocol import Score
+from ganforge.utils.runs import Run
+
+BETTER = {"is": "↑"}
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def score_table(columns: dict[str, Iterable[Score]], title: str) -> Table:
+    """One row a score, one column a moment or model; all columns must hold the same scores."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("score")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in zip(*columns.values(), strict=True):
+        arrow = BETTER.get(row[0].metric, "↓")
+        table.add_row(f"{row[0].name} {arrow}", *(f"{score.value:.4g}" for score in row))
+    return table
+
+
+def protocol_line(score: Score) -> str:
+    """The protocol in a sentence."""
+    p = score.protocol
+    weights = "averaged" if p.ema else "last"
+    return (
+        f"{p.extractor} features ({p.sha256[:8]}), {p.resize}; {p.n_fake} generated, "
+        f"{p.n_real} real images of the {p.split} split; {weights} weights; seed {p.seed}"
+    )
+
+
+def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -> None:
+    """Scores before and after, where the results lie, and what to try next."""
+    console = Console()
+    kimg = module.images_seen / 1000
+    console.print(f"\n[bold]Trained[/] {trainer.global_step} steps on {kimg:.1f} thousand images.")
+    quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
+    if quality and quality.history:
+        first, last = quality.at(quality.history[0].step), quality.at(quality.history[-1].step)
+        best = quality.at(quality.best.step)
+        columns = {"untrained" if first[0].step == 0 else f"step {first[0].step}": first}
+        columns[f"last (step {last[0].step})"] = last
+        columns[f"best (step {best[0].step})"] = best
+        console.print(score_table(columns, "Scores"))
+        console.print(f"[dim]{protocol_line(last[0])}[/]\n")
+    table = Table.grid(padding=(0, 2))
+    for what, path in _results(run, trainer):
+        table.add_row(what, shown(path))
+    console.print(table)
+    folder = shown(run.folder)
+    console.print("\n[bold]Next[/]")
+    if hasattr(module, "draw_latents") and any(
+        isinstance(c, Checkpoints) for c in trainer.callbacks
+    ):
+        console.print(f"  ganforge generate run={folder} n=64 seed=7", soft_wrap=True)
+    if quality:
+        console.print(f"  ganforge evaluate run={folder} n=10000", soft_wrap=True)
+    console.print(f"  tensorboard --logdir {folder}", soft_wrap=True)
+
+
+def _results(run: Run, trainer: Trainer) -> Iterable[tuple[str, Path]]:
+    """What the run left, in the order in which a user looks."""
+    pictures = sorted(run.samples.glob("*.png"))
+    candidates = [
+        ("last pictures", pictures[-1] if pictures else run.samples / "none"),
+        ("training as GIF", next(iter(sorted(run.samples.glob("*.gif"))), run.samples / "none")),
+        ("best checkpoint", run.checkpoints / "best.ckpt"),
+        ("last checkpoint", run.checkpoints / "last.ckpt"),
+        ("scores", run.scores),
+        ("curves", run.metrics),
+    ]
+    return [(what, path) for what, path in candidates if path.exists()]

@@ -1,0 +1,94 @@
+"""``ganforge train``: data, model and callbacks meet, and a run comes out."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.callbacks.loggers import JsonlLogger
+from ganforge.commands.common import build
+from ganforge.commands.report import print_training_report
+from ganforge.utils.errors import UserError
+from ganforge.utils.runs import Run, link_latest
+
+# Messages of libraries about choices that are ours, or that a user cannot act on.
+QUIET = (
+    ".*does not have many workers.*",
+    ".*`training_step` returned `None`.*",
+    ".*LeafSpec.*",
+    ".*exists and is not empty.*",
+    ".*find_unused_parameters.*",
+    ".*GPU available but not used.*",
+)
+
+
+def supports_bf16() -> bool:
+    """Whether bf16 is computed in hardware here; emulated, it is slower than fp32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def pick_precision(precision: str) -> str:
+    """``auto`` is bf16-mixed where the hardware has it; fp16 is refused, as it needs a scaler."""
+    if precision == "auto":
+        return "bf16-mixed" if supports_bf16() else "32-true"
+    if precision not in ("32-true", "bf16-mixed"):
+        raise UserError(
+            f"trainer.precision={precision} is not supported: use auto, 32-true or bf16-mixed"
+        )
+    return precision
+
+
+def build_trainer(config: DictConfig, run: Run) -> Trainer:
+    """The trainer with the run's callbacks and loggers."""
+    callbacks = [build(callback) for callback in config.callbacks.values()]
+    loggers = [build(logger) for logger in config.logger.values()]
+    return build(
+        config.trainer,
+        callbacks=callbacks,
+        logger=[JsonlLogger(run.metrics), *loggers],
+        precision=pick_precision(config.trainer.precision),
+    )
+
+
+def train(config: DictConfig) -> float | None:
+    """Train, and return the best monitored score (None where nothing is monitored)."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    run = Run(Path(config.paths.output_dir))
+    exit_code = 1
+    try:
+        seed_everything(config.seed, workers=True, verbose=False)
+        data, module = build(config.data), build(config.model)
+        trainer = build_trainer(config, run)
+        log_config(trainer, config)
+        link_latest(run)
+        trainer.fit(module, datamodule=data)
+        exit_code = 0
+    finally:
+        finish_wandb(exit_code)
+    quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
+    if trainer.is_global_zero:
+        print_training_report(run, trainer, module)
+    return quality.best.value if quality and quality.best else None
+
+
+def log_config(trainer: Trainer, config: DictConfig) -> None:
+    """Give every logger the resolved configuration."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain)
+
+
+def finish_wandb(exit_code: int) -> None:
+    """End a W&B run, so that the next job of this process gets one of its own."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].finish(exit_code=exit_code)

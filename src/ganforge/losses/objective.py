@@ -1,0 +1,97 @@
+"""The adversarial objective: one loss, any regularizers, one augmentation, by composition."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+Critic = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Critique:
+    """What a critic said of one batch: all that a regularizer may read.
+
+    ``real`` and ``fake`` are what the critic saw: float ``[-1, 1]``, augmented, detached.
+    """
+
+    critic: Critic
+    real: Tensor
+    fake: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named scalar of an update: unweighted, with the weight it enters the loss with.
+
+    A weight of 0 makes it a reading: computed and logged, never optimised.
+    """
+
+    value: Tensor
+    weight: float = 1.0
+
+
+Terms = dict[str, Term]
+
+
+class AdversarialLoss(Protocol):
+    """A pair of losses and a reading, as in ``ganforge.losses.adversarial``."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...  # noqa: D102
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor: ...  # noqa: D102
+    def probability(self, logits: Tensor) -> Tensor: ...  # noqa: D102
+
+
+class Regularizer(Protocol):
+    """A scalar penalty on a critique, and the weight it enters the loss with."""
+
+    weight: float
+
+    def __call__(self, critique: Critique) -> Tensor: ...
+
+
+class AdversarialObjective(nn.Module):
+    """What each player of an adversarial game minimises.
+
+    Conditioning is the model's affair: it hands in a critic that already knows its condition.
+    """
+
+    def __init__(
+        self,
+        loss: AdversarialLoss,
+        regularizers: Mapping[str, Regularizer] | None = None,
+        augment: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.regularizers = dict(regularizers or {})
+        self.augment = augment or nn.Identity()
+
+    def discriminator(self, critic: Critic, real: Tensor, fake: Tensor) -> Terms:
+        """Terms of the discriminator's update on one batch of real and (detached) fake images."""
+        real, fake = self.augment(real), self.augment(fake.detach())
+        # Losses in fp32: under bf16 autocast logits have 8 bits of mantissa.
+        critique = Critique(critic, real, fake, critic(real).float(), critic(fake).float())
+        loss = self.loss.discriminator(critique.real_logits, critique.fake_logits)
+        penalties = {
+            name: Term(regularizer(critique), regularizer.weight)
+            for name, regularizer in self.regularizers.items()
+        }
+        return {
+            "adversarial": Term(loss),
+            **penalties,
+            "D(x)": self._reading(critique.real_logits),
+            "D(G(z))": self._reading(critique.fake_logits),
+        }
+
+    def generator(self, critic: Critic, fake: Tensor, real: Tensor | None = None) -> Terms:
+        """Terms of the generator's update; ``real`` is read only by losses that compare pairs."""
+        fake_logits = critic(self.augment(fake)).float()
+        real_logits = None if real is None else critic(self.augment(real)).float()
+        return {"adversarial": Term(self.loss.generator(fake_logits, real_logits))}
+
+    def _reading(self, logits: Tensor) -> Term:
+        return Term(self.loss.probability(logits.detach()).mean(), weight=0.0)

@@ -1,0 +1,98 @@
+"""The training core: alternating updates by manual optimization, and the counters."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch.core.optimizer import LightningOptimizer
+
+from ganforge.losses.objective import Terms
+
+
+class AdversarialModule(LightningModule):
+    """A LightningModule whose players take turns.
+
+    One *step* is one update of the generator: ``trainer.global_step``, ``max_steps``, every
+    logger's x axis and every file name count it. ``images_seen`` counts real images over all ranks.
+
+    Args:
+        clip_gradient: largest total gradient norm of a player; None leaves gradients alone.
+        channels_last: keep convolutions in the memory format that is faster on most devices.
+
+    """
+
+    def __init__(self, clip_gradient: float | None, channels_last: bool, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.clip_gradient = clip_gradient
+        self.channels_last = channels_last
+        self.seed = seed
+        self.images_seen = 0
+        self.noise_state: torch.Tensor | None = None
+        self._noise: torch.Generator | None = None
+
+    @property
+    def noise(self) -> torch.Generator:
+        """The source of training noise: another one on every rank, and saved with a checkpoint."""
+        if self._noise is None:
+            self._noise = torch.Generator(self.device).manual_seed(self.seed + self.global_rank)
+            if self.noise_state is not None:
+                self._noise.set_state(self.noise_state)
+        return self._noise
+
+    def on_fit_start(self) -> None:
+        """Let dropout and augmentation differ by rank; weights were drawn before, alike on all."""
+        seed_everything(self.seed + self.global_rank, workers=True, verbose=False)
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def count(self, images: int) -> None:
+        """Count real images shown on this rank; the ranks' batches are equally large."""
+        self.images_seen += images * self.trainer.world_size
+
+    def update(self, player: str, optimizer: LightningOptimizer, terms: Terms) -> None:
+        """Weigh the terms, then backward, clip, step and log one player's update.
+
+        Lightning counts the steps of every optimizer that it wraps. Only the generator's is stepped
+        through the wrapper, so that ``global_step`` counts generator updates.
+        """
+        loss = sum(term.weight * term.value for term in terms.values())
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        readings = {name: term.value.detach() for name, term in terms.items()}
+        logging = self._is_logging_step()
+        if self.clip_gradient is not None:
+            readings["gradient_norm"] = torch.nn.utils.clip_grad_norm_(
+                parameters, self.clip_gradient
+            )
+        elif logging:
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            readings["gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
+        if logging:
+            self._log(player, {"loss": loss.detach(), **readings})
+        (optimizer if player == "generator" else optimizer.optimizer).step()
+        # Autocast keeps low-precision copies of weights until its context ends: they are old now.
+        torch.clear_autocast_cache()
+
+    def _is_logging_step(self) -> bool:
+        return (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
+
+    def _log(self, player: str, readings: dict[str, torch.Tensor]) -> None:
+        # Lightning numbers batches from 0 on the loggers' axes; "step" puts the update's own number.
+        counters = {"step": self.trainer.global_step + 1.0, "kimg": self.images_seen / 1000}
+        named = {f"{player}/{name}": value for name, value in readings.items()}
+        self.log_dict({**counters, **named}, batch_size=1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the counters and the noise to Lightning's state."""
+        checkpoint["ganforge"] = {
+            "images_seen": self.images_seen,
+            "noise": self.noise.get_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the counters and the noise back."""
+        state = checkpoint["ganforge"]
+        self.images_seen = state["images_seen"]
+        self.noise_state, self._noise = state["noise"].cpu(), None

@@ -1,0 +1,81 @@
+"""The game of Goodfellow et al. 2014: one generator, one discriminator, alternating updates."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganforge.losses.objective import AdversarialObjective
+from ganforge.models.base import AdversarialModule
+from ganforge.utils.images import to_uint8
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class GAN(AdversarialModule):
+    """Algorithm 1 of Goodfellow et al. 2014; DCGAN is this with convolutional networks.
+
+    A batch's ``image`` is float ``[-1, 1]`` and holds ``n_critic`` mini-batches: one for each update
+    of the discriminator before the generator's.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: AdversarialObjective,
+        optimizer_generator: OptimizerFactory,
+        optimizer_discriminator: OptimizerFactory,
+        latent_dim: int,
+        n_critic: int = 1,
+        clip_gradient: float | None = None,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(clip_gradient, channels_last, seed)
+        if n_critic < 1:
+            raise ValueError(f"model.n_critic must be at least 1, not {n_critic}")
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.optimizer_generator = optimizer_generator
+        self.optimizer_discriminator = optimizer_discriminator
+        self.latent_dim = latent_dim
+        self.n_critic = n_critic
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+        """Update the discriminator ``n_critic`` times, then the generator once."""
+        optimizer_g, optimizer_d = self.optimizers()
+        for real in batch["image"].chunk(self.n_critic):
+            self.count(len(real))
+            # The generator's update below goes through the last of these, made only once.
+            fake = self.generator(self.draw_latents(len(real), self.noise))
+            with self.toggled_optimizer(optimizer_d):
+                terms = self.objective.discriminator(self.discriminator, real, fake)
+                self.update("discriminator", optimizer_d, terms)
+        with self.toggled_optimizer(optimizer_g):
+            terms = self.objective.generator(self.discriminator, fake)
+            self.update("generator", optimizer_g, terms)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The generator's optimizer, then the discriminator's."""
+        return [
+            self.optimizer_generator(self.generator.parameters()),
+            self.optimizer_discriminator(self.discriminator.parameters()),
+        ]
+
+    def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
+        """``count×latent_dim`` standard normal latents from ``rng``, on its device."""
+        return torch.randn(count, self.latent_dim, generator=rng, device=rng.device)
+
+    @torch.no_grad()
+    def generate(self, z: Tensor) -> Tensor:
+        """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``."""
+        was_training = self.generator.training
+        self.generator.eval()
+        try:
+            samples = self.generator(z.to(self.device))
+        finally:
+            self.generator.train(was_training)
+        return to_uint8(samples) if samples.dim() == 4 else samples.float()

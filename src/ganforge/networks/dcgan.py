@@ -1,0 +1,103 @@
+"""The deep convolutional networks of Radford et al. 2016.
+
+Strided instead of pooled, batch-normalised except where images enter and leave, ReLU in the
+generator, LeakyReLU 0.2 in the discriminator, weights drawn from N(0, 0.02).
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+SIZES = (32, 64, 128)
+Norm = Callable[[int], nn.Module]
+WeightNorm = Callable[[nn.Module], nn.Module]
+
+
+def channel_plan(size: int, width: int) -> list[int]:
+    """Channels from the image's side down to 4×4: ``width``, doubled at every halving.
+
+    Raises ValueError for a size that these networks do not make.
+    """
+    if size not in SIZES:
+        raise ValueError(
+            f"the DCGAN networks make images of side {', '.join(map(str, SIZES))}, not {size}: "
+            f"set data.size to one of these or choose model=gan, which takes any size"
+        )
+    halvings = size.bit_length() - 3  # from size down to 4
+    return [width * 2**i for i in range(halvings)]
+
+
+def initialize(module: nn.Module) -> None:
+    """Draw weights from N(0, 0.02), batch norm's scale from N(1, 0.02) (section 4)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+class DCGANGenerator(nn.Module):
+    """Latents ``N×latent_dim`` to images ``N×channels×size×size`` in ``[-1, 1]``."""
+
+    def __init__(self, latent_dim: int, channels: int, size: int, width: int = 64) -> None:
+        super().__init__()
+        plan = channel_plan(size, width)[::-1]
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(latent_dim, plan[0], 4, 1, 0, bias=False),
+            nn.BatchNorm2d(plan[0]),
+            nn.ReLU(inplace=True),
+        ]
+        for inputs, outputs in zip(plan, plan[1:], strict=False):
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(plan[-1], channels, 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(initialize)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Generate one image a latent."""
+        return self.layers(z[:, :, None, None])
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``.
+
+    ``norm`` makes the layer after every inner convolution (batch norm in the paper); ``weight_norm``
+    wraps every convolution (such as the spectral norm of Miyato et al. 2018; None in the paper).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        width: int = 64,
+        norm: Norm = nn.BatchNorm2d,
+        weight_norm: WeightNorm | None = None,
+    ) -> None:
+        super().__init__()
+        plan = channel_plan(size, width)
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, plan[0], 4, 2, 1),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+        for inputs, outputs in zip(plan, plan[1:], strict=False):
+            layers += [
+                nn.Conv2d(inputs, outputs, 4, 2, 1),
+                norm(outputs),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        layers += [nn.Conv2d(plan[-1], 1, 4, 1, 0), nn.Flatten()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(initialize)
+        for i, layer in enumerate(self.layers):
+            if weight_norm is not None and isinstance(layer, nn.Conv2d):
+                self.layers[i] = weight_norm(layer)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score every image."""
+        return self.layers(images)

@@ -1,0 +1,64 @@
+"""The one conversion between stored images and what networks see, and image files.
+
+Images are uint8 ``N×C×H×W`` in ``[0, 255]`` at every public boundary and float in ``[-1, 1]`` only
+between normalisation and the networks.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganforge.utils.files import atomic_path
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Map uint8 ``[0, 255]`` to float32 ``[-1, 1]``; 0 is -1 and 255 is 1, exactly."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Map float ``[-1, 1]`` to uint8 ``[0, 255]``: clamped, and rounded to the nearest level."""
+    return images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Turn one uint8 ``C×H×W`` image (C = 1 or 3) into a PIL image."""
+    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
+def grid(images: Tensor, columns: int | None = None, padding: int = 2, scale: int = 1) -> Tensor:
+    """Tile uint8 ``N×C×H×W`` images, row by row, into one uint8 ``C×H'×W'`` picture on white.
+
+    ``columns`` defaults to the square-most layout; ``scale`` repeats pixels (nearest neighbour).
+    """
+    images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2).cpu()
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    cell_h, cell_w = height + padding, width + padding
+    canvas = torch.full(
+        (channels, rows * cell_h + padding, columns * cell_w + padding), 255, dtype=torch.uint8
+    )
+    for i, image in enumerate(images):
+        top, left = padding + i // columns * cell_h, padding + i % columns * cell_w
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas
+
+
+def save_image(image: Tensor, path: Path) -> None:
+    """Write one uint8 ``C×H×W`` image atomically; the suffix chooses the format."""
+    with atomic_path(path) as temporary:
+        to_pil(image).save(temporary)
+
+
+def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:
+    """Write an endless GIF atomically; the last frame stays for a second and a half."""
+    durations = [milliseconds] * (len(frames) - 1) + [1500]
+    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    with atomic_path(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)

@@ -1,0 +1,76 @@
+"""Where a run keeps what: the layout of ``outputs/<run>``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run and the places in it."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """What the run was composed from."""
+        return self.folder / ".hydra" / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of ``last.ckpt`` and ``best.ckpt``."""
+        return self.folder / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of pictures."""
+        return self.folder / "samples"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON record a logging step."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        """Every score of the run with its protocol."""
+        return self.folder / "scores.json"
+
+    def checkpoint(self, which: str) -> Path:
+        """Path of checkpoint ``best`` or ``last``; ``best`` falls back to ``last``.
+
+        Raises UserError when there is neither.
+        """
+        for name in dict.fromkeys([which, "last"]):
+            path = self.checkpoints / f"{name}.ckpt"
+            if path.is_file():
+                return path
+        raise UserError(
+            f"{self.folder} has no checkpoint '{which}.ckpt' under checkpoints/: "
+            "the run ended before its first one; train again"
+        )
+
+
+def find_run(folder: str | Path) -> Run:
+    """Return the run in ``folder``; raises UserError when there is none, naming those nearby."""
+    folder = Path(folder).expanduser()
+    run = Run(folder.resolve())
+    if run.config.is_file():
+        return run
+    parent = folder if folder.is_dir() else folder.parent
+    near = sorted(p.parent.parent.name for p in parent.glob("*/.hydra/config.yaml"))
+    hint = f"; runs in {parent}: {', '.join(near[-5:])}" if near else "; train one: ganforge train"
+    raise UserError(f"{folder} is not a run (no .hydra/config.yaml in it){hint}")
+
+
+def link_latest(run: Run) -> None:
+    """Let ``outputs/latest`` point to this run; file systems without links do without."""
+    link = run.folder.parent / "latest"
+    temporary = link.with_name(f".latest-{run.folder.name}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(run.folder.name, target_is_directory=True)
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
