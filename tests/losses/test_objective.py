@@ -1,0 +1,132 @@
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganforge.augment.diffaugment import Color, Cutout, DiffAugment, Translation
+from ganforge.losses.adversarial import LeastSquares, NonSaturating, Wasserstein
+from ganforge.losses.objective import AdversarialObjective
+from ganforge.losses.regularizers import R1
+
+
+class Double(nn.Module):
+    def forward(self, images):
+        return 2 * images
+
+
+class Constant:
+    """A regularizer of known value that remembers what it was shown."""
+
+    def __init__(self, value, weight):
+        self.value, self.weight = value, weight
+
+    def __call__(self, critique):
+        self.critique = critique
+        return torch.tensor(self.value)
+
+
+def total(x):
+    return x.flatten(1).sum(1, keepdim=True)
+
+
+REAL = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+FAKE = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+
+
+def test_terms_are_named_and_unweighted():
+    objective = AdversarialObjective(Wasserstein(), {"r1": R1(weight=10.0)})
+    terms = objective.discriminator(total, REAL, FAKE)
+    assert list(terms) == ["adversarial", "r1", "D(x)", "D(G(z))"]
+    assert terms["adversarial"].value.item() == pytest.approx(1 - 5)
+    assert terms["adversarial"].weight == 1
+    # ∇ of a sum is ones: ½·2, whatever the weight.
+    assert terms["r1"].value.item() == pytest.approx(1)
+    assert terms["r1"].weight == 10
+
+
+def test_a_weight_of_zero_still_computes():
+    regularizer = Constant(3.0, weight=0.0)
+    terms = AdversarialObjective(Wasserstein(), {"c": regularizer}).discriminator(total, REAL, FAKE)
+    assert terms["c"].value.item() == 3
+    assert terms["c"].weight == 0
+
+
+def test_readings_are_probabilities_without_weight_or_gradient():
+    real = REAL.clone().requires_grad_()
+    terms = AdversarialObjective(LeastSquares()).discriminator(lambda x: x / 10, real, FAKE)
+    assert terms["D(x)"].value.item() == pytest.approx(0.25)
+    assert terms["D(G(z))"].value.item() == pytest.approx(0.05)
+    for name in ("D(x)", "D(G(z))"):
+        assert terms[name].weight == 0
+        assert not terms[name].value.requires_grad
+
+
+def test_fake_is_detached_for_the_discriminator():
+    generator, critic = nn.Linear(2, 2), nn.Linear(2, 1)
+    terms = AdversarialObjective(NonSaturating(), {"r1": R1()}).discriminator(
+        critic, REAL, generator(REAL)
+    )
+    sum(term.value for term in terms.values()).backward()
+    assert critic.weight.grad.abs().sum() > 0
+    assert generator.weight.grad is None
+
+
+def test_both_sides_are_augmented():
+    seen = Constant(0.0, weight=1.0)
+    objective = AdversarialObjective(Wasserstein(), {"seen": seen}, Double())
+    terms = objective.discriminator(total, REAL, FAKE)
+    assert terms["adversarial"].value.item() == pytest.approx(2 * (1 - 5))
+    assert_close(seen.critique.real, 2 * REAL)
+    assert_close(seen.critique.fake, 2 * FAKE)
+    assert_close(seen.critique.real_logits, total(2 * REAL))
+    assert_close(seen.critique.fake_logits, total(2 * FAKE))
+    generator = objective.generator(total, FAKE)
+    assert generator["adversarial"].value.item() == pytest.approx(-2)
+
+
+@pytest.mark.parametrize(
+    "augment", [None, Color(), Translation(), DiffAugment([Color(), Translation(), Cutout()])]
+)
+def test_gradients_reach_the_generator_through_the_augmentation(augment):
+    torch.manual_seed(0)
+    latents = torch.randn(4, 3, 8, 8, requires_grad=True)
+    terms = AdversarialObjective(NonSaturating(), augment=augment).generator(total, latents.tanh())
+    terms["adversarial"].value.backward()
+    assert (latents.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_a_paired_loss_gets_real_logits():
+    class Relative(Wasserstein):
+        def generator(self, fake_logits, real_logits=None):
+            return (real_logits - fake_logits).mean()
+
+    objective = AdversarialObjective(Relative(), augment=Double())
+    terms = objective.generator(total, FAKE, REAL)
+    assert terms["adversarial"].value.item() == pytest.approx(2 * (5 - 1))
+
+
+def test_bf16_logits_enter_the_loss_in_fp32():
+    logits = torch.tensor([[256.0], [258.0], [260.0], [261.0]])
+
+    def critic(x):
+        return logits.bfloat16() if x is REAL else torch.zeros(4, 1).bfloat16()
+
+    terms = AdversarialObjective(Wasserstein()).discriminator(critic, REAL, FAKE)
+    # bf16 holds even numbers up to 512: 261 arrives as 260, and the mean 258.5 is no bf16 number.
+    assert terms["adversarial"].value.dtype == torch.float32
+    assert terms["adversarial"].value.item() == -258.5
+    assert terms["D(x)"].value.dtype == torch.float32
+
+
+def test_bf16_generator_logits_enter_the_loss_in_fp32():
+    terms = AdversarialObjective(Wasserstein()).generator(
+        lambda _: torch.tensor([256.0, 258.0, 260.0, 260.0]).bfloat16(), FAKE
+    )
+    assert terms["adversarial"].value.item() == -258.5
+
+
+def test_regularizers_come_from_any_mapping():
+    given = {"c": Constant(1.0, weight=2.0)}
+    objective = AdversarialObjective(Wasserstein(), given)
+    given.clear()
+    assert "c" in objective.discriminator(total, REAL, FAKE)

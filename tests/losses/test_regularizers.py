@@ -1,0 +1,133 @@
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganforge.losses.objective import Critique
+from ganforge.losses.regularizers import R1, GradientPenalty, squared_gradient_norm
+
+
+def critique(critic, real, fake=None):
+    fake = torch.zeros_like(real) if fake is None else fake
+    return Critique(critic, real, fake, critic(real), critic(fake))
+
+
+def half_square(x):
+    """D(x) = ½‖x‖²: ∇D = x."""
+    return 0.5 * x.flatten(1).square().sum(1, keepdim=True)
+
+
+def test_gradient_norm_is_per_sample():
+    x = torch.tensor([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
+    assert_close(squared_gradient_norm(half_square, x), torch.tensor([25.0, 4.0, 0.0]))
+
+
+def test_r1_of_a_linear_critic():
+    critic = nn.Linear(3, 1)
+    with torch.no_grad():
+        critic.weight.copy_(torch.tensor([[1.0, 2.0, 2.0]]))
+    assert R1()(critique(critic, torch.randn(5, 3))).item() == pytest.approx(0.5 * 9)
+
+
+def test_r1_of_a_quadratic_critic_reads_only_real():
+    real = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    fake = torch.full((2, 2), 100.0)
+    assert R1()(critique(half_square, real, fake)).item() == pytest.approx(0.5 * (25 + 4) / 2)
+
+
+def test_gradient_penalty_of_a_linear_critic():
+    critic = nn.Linear(3, 1)
+    with torch.no_grad():
+        critic.weight.copy_(torch.tensor([[1.0, 2.0, 2.0]]))
+    found = GradientPenalty()(critique(critic, torch.randn(5, 3), torch.randn(5, 3)))
+    assert found.item() == pytest.approx((3 - 1) ** 2, rel=1e-5)
+
+
+def test_gradient_penalty_takes_one_norm_a_sample():
+    """One norm over the batch would be √(25 + 1) - 1 squared: 16.8, not the mean of 16 and 0."""
+    real = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    found = GradientPenalty()(critique(half_square, real, real))
+    assert found.item() == pytest.approx((16 + 0) / 2, rel=1e-6)
+
+
+def test_gradient_penalty_interpolates_with_one_epsilon_a_sample():
+    """Every interpolate lies on its own segment, at its own place, alike in all pixels."""
+    seen = []
+
+    def critic(x):
+        seen.append(x.detach())
+        return half_square(x)
+
+    real = torch.ones(64, 3, 4, 4)
+    fake = -torch.ones(64, 3, 4, 4)
+    torch.manual_seed(0)
+    GradientPenalty()(Critique(critic, real, fake, torch.zeros(64), torch.zeros(64)))
+    (between,) = seen
+    positions = between.flatten(1)
+    assert_close(positions, positions[:, :1].expand_as(positions))
+    assert len(positions[:, 0].unique()) == 64
+    assert positions.min() >= -1
+    assert positions.max() <= 1
+    # Uniform on [-1, 1]: mean 0 ± 0.58/8, so five deviations.
+    assert positions[:, 0].mean().item() == pytest.approx(0, abs=0.36)
+
+
+@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+def test_gradients_reach_the_critic_only(penalty):
+    critic = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 1))
+    generator = nn.Linear(2, 4)
+    fake = generator(torch.randn(6, 2))
+    penalty(critique(critic, torch.randn(6, 4), fake)).backward()
+    assert critic[0].weight.grad.abs().sum() > 0
+    assert critic[2].weight.grad.abs().sum() > 0
+    assert generator.weight.grad is None
+
+
+@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+def test_penalties_leave_no_gradient_on_images(penalty):
+    real, fake = torch.randn(4, 3), torch.randn(4, 3)
+    critic = nn.Linear(3, 1)
+    penalty(critique(critic, real, fake)).backward()
+    assert not real.requires_grad
+    assert real.grad is None
+    assert fake.grad is None
+
+
+@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+def test_fp32_under_autocast(penalty):
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(48, 64), nn.Softplus(), nn.Linear(64, 1))
+    real, fake = torch.randn(8, 3, 4, 4), torch.randn(8, 3, 4, 4)
+
+    def run(autocast):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return penalty(critique(critic, real, fake))
+
+    plain, mixed = run(False), run(True)
+    assert mixed.dtype == torch.float32
+    assert_close(mixed, plain, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+def test_bf16_images_are_widened(penalty):
+    """Under autocast the generator's images are bf16: the critic's fp32 weights must take them."""
+    critic = nn.Linear(3, 1)
+    fake = torch.randn(4, 3).bfloat16()
+    said = critic(fake.float())
+    found = penalty(Critique(critic, torch.randn(4, 3), fake, said, said))
+    assert found.dtype == torch.float32
+
+
+def test_penalties_work_inside_no_grad():
+    with torch.no_grad():
+        value = R1()(critique(half_square, torch.tensor([[3.0, 4.0]])))
+    assert value.item() == pytest.approx(12.5)
+
+
+@pytest.mark.parametrize("penalty", [R1, GradientPenalty])
+def test_weight_is_carried_not_applied(penalty):
+    real = torch.tensor([[3.0, 4.0]])
+    light, heavy = penalty(weight=0.1), penalty(weight=50)
+    assert (light.weight, heavy.weight) == (0.1, 50)
+    assert_close(light(critique(half_square, real, real)), heavy(critique(half_square, real, real)))
