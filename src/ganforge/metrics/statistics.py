@@ -71,7 +71,8 @@ def real_features(
     A damaged file is built anew, with a warning. Two processes at once write equal files, each
     atomically. ``cache_dir=None`` keeps nothing.
     """
-    path = None if cache_dir is None else Path(cache_dir) / f"{real.key(extractor)}.safetensors"
+    file = f"{real.key(extractor)}.safetensors"
+    path = None if cache_dir is None else Path(cache_dir).expanduser() / file
     note = None
     if path is not None and path.exists():
         try:

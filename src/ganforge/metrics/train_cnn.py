@@ -31,6 +31,7 @@ class Recipe:
 
     ``flip`` mirrors at random, ``shift`` moves by up to so many pixels, ``min_size`` passes half of
     the batches through a random smaller side, so that the classifier reads small inputs as well.
+    ``bf16`` halves the time on CPUs that have it in hardware.
     """
 
     size: int
@@ -44,6 +45,7 @@ class Recipe:
     flip: bool = False
     shift: int = 2
     min_size: int | None = None
+    bf16: bool = True
     seed: int = 0
 
 
@@ -68,7 +70,7 @@ def fit(
         order = torch.randperm(len(train), generator=rng)
         for chosen in order[: steps * recipe.batch_size].split(recipe.batch_size):
             images = augment(train.images[chosen], recipe, rng)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
                 logits = network(images)
             loss = _loss(logits, {k: v[chosen] for k, v in train.targets.items()}, recipe)
             optimizer.zero_grad()
