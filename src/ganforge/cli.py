@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 COMMANDS = {
     "train": "train a model; pictures, scores and checkpoints go to outputs/<run>",
@@ -37,6 +38,8 @@ def config_dir() -> Path:
 def run_command(name: str) -> None:
     """Compose the configuration of a command from ``sys.argv`` and run it."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import DictConfig
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
@@ -44,7 +47,12 @@ def run_command(name: str) -> None:
         command: Callable[[DictConfig], object] = getattr(
             import_module(f"ganforge.commands.{name}"), name
         )
-        return command(config)
+        try:
+            return command(config)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            explain_and_exit(error)
 
     task()
 
@@ -75,15 +83,20 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except Exception as error:
-        from ganforge.commands.messages import explain
-
-        told = explain(error)
-        if told is None or os.environ.get("GANFORGE_TRACE") == "1":
-            raise
-        fail(*told)
+        explain_and_exit(error)
 
 
-def fail(message: str, exit_code: int) -> None:
+def explain_and_exit(error: Exception) -> NoReturn:
+    """End with one sentence for an error of the user's, with the stack trace for one of ours."""
+    from ganforge.commands.messages import explain
+
+    told = explain(error)
+    if told is None or os.environ.get("GANFORGE_TRACE") == "1":
+        raise error
+    fail(*told)
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
     """Say one sentence on standard error and leave."""
     print(f"ganforge: {message}", file=sys.stderr)
     raise SystemExit(exit_code)

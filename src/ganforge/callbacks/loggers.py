@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
@@ -49,7 +49,7 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step:
     for logger in loggers:
         if hasattr(logger, "log_image"):
             logger.log_image(key, [picture], step=step)
-        elif hasattr(logger.experiment, "add_image"):
+        elif isinstance(logger, TensorBoardLogger):
             array = np.atleast_3d(np.asarray(picture))
             logger.experiment.add_image(key, array, step, dataformats="HWC")
 

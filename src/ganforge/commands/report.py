@@ -8,8 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.utils.runs import Run
 
@@ -31,6 +31,16 @@ def score_table(columns: dict[str, Iterable[Score]], title: str) -> Table:
     for row in zip(*columns.values(), strict=True):
         arrow = BETTER.get(row[0].metric, "↓")
         table.add_row(f"{row[0].name} {arrow}", *(f"{score.value:.4g}" for score in row))
+    return table
+
+
+def readings_table(readings: dict[str, float]) -> Table:
+    """What a theory figure measured last."""
+    table = Table(title="At the end", title_justify="left", title_style="bold")
+    table.add_column("reading")
+    table.add_column("value", justify="right")
+    for name, value in readings.items():
+        table.add_row(name, f"{value:.4g}")
     return table
 
 
@@ -58,17 +68,17 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
         columns[f"best (step {best[0].step})"] = best
         console.print(score_table(columns, "Scores"))
         console.print(f"[dim]{protocol_line(last[0])}[/]\n")
+    theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
+    if theory:
+        console.print(readings_table(theory.readings))
     table = Table.grid(padding=(0, 2))
     for what, path in _results(run, trainer):
         table.add_row(what, shown(path))
     console.print(table)
     folder = shown(run.folder)
     console.print("\n[bold]Next[/]")
-    if hasattr(module, "draw_latents") and any(
-        isinstance(c, Checkpoints) for c in trainer.callbacks
-    ):
-        console.print(f"  ganforge generate run={folder} n=64 seed=7", soft_wrap=True)
     if quality:
+        console.print(f"  ganforge generate run={folder} n=64 seed=7", soft_wrap=True)
         console.print(f"  ganforge evaluate run={folder} n=10000", soft_wrap=True)
     console.print(f"  tensorboard --logdir {folder}", soft_wrap=True)
 

@@ -1,5 +1,6 @@
 """``ganforge train``: data, model and callbacks meet, and a run comes out."""
 
+import logging
 import os
 import sys
 import warnings
@@ -60,9 +61,7 @@ def build_trainer(config: DictConfig, run: Run) -> Trainer:
 
 def train(config: DictConfig) -> float | None:
     """Train, and return the best monitored score (None where nothing is monitored)."""
-    for message in QUIET:
-        warnings.filterwarnings("ignore", message)
-    os.environ.setdefault("WANDB_SILENT", "true")
+    keep_quiet()
     run = Run(Path(config.paths.output_dir))
     exit_code = 1
     try:
@@ -79,6 +78,15 @@ def train(config: DictConfig) -> float | None:
     if trainer.is_global_zero:
         print_training_report(run, trainer, module)
     return quality.best.value if quality and quality.best else None
+
+
+def keep_quiet() -> None:
+    """Leave the terminal to the progress bar and the report."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def log_config(trainer: Trainer, config: DictConfig) -> None:
