@@ -56,9 +56,12 @@ class AdversarialModule(LightningModule):
         Lightning counts the steps of every optimizer that it wraps. Only the generator's is stepped
         through the wrapper, so that ``global_step`` counts generator updates.
         """
-        loss = sum(term.weight * term.value for term in terms.values())
+        # Readings stay out of the sum: 0 × NaN would be NaN.
+        loss = sum(term.weight * term.value for term in terms.values() if term.weight)
         optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        # Autocast would turn the matrix products of a penalty's double backward into bf16.
+        with torch.autocast(self.device.type, enabled=False):
+            self.manual_backward(loss)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         readings = {name: term.value.detach() for name, term in terms.items()}
         logging = self._is_logging_step()
@@ -79,7 +82,7 @@ class AdversarialModule(LightningModule):
         return (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
 
     def _log(self, player: str, readings: dict[str, torch.Tensor]) -> None:
-        # Lightning numbers batches from 0 on the loggers' axes; "step" puts the update's own number.
+        # Lightning numbers batches from 0 on the loggers' axes; "step" puts the update's number.
         counters = {"step": self.trainer.global_step + 1.0, "kimg": self.images_seen / 1000}
         named = {f"{player}/{name}": value for name, value in readings.items()}
         self.log_dict({**counters, **named}, batch_size=1)

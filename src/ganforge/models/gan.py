@@ -16,8 +16,8 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 class GAN(AdversarialModule):
     """Algorithm 1 of Goodfellow et al. 2014; DCGAN is this with convolutional networks.
 
-    A batch's ``image`` is float ``[-1, 1]`` and holds ``n_critic`` mini-batches: one for each update
-    of the discriminator before the generator's.
+    A batch's ``image`` is float ``[-1, 1]`` and holds ``n_critic`` mini-batches: one for each
+    update of the discriminator before the generator's.
     """
 
     def __init__(
