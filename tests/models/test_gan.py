@@ -1,0 +1,301 @@
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import nn
+from torch.testing import assert_close
+
+from ganforge.losses.adversarial import NonSaturating, Wasserstein
+from ganforge.losses.regularizers import R1
+from ganforge.models.gan import GAN
+
+SGD = {
+    "optimizer_generator": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    "optimizer_discriminator": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+}
+
+
+def weights(network):
+    return [p.detach().clone() for p in network.parameters()]
+
+
+def changed(before, network):
+    return any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def spy_updates(module, after):
+    """Call ``after(player)`` behind every update."""
+    update = module.update
+
+    def spied(player, optimizer, terms):
+        update(player, optimizer, terms)
+        after(player)
+
+    module.update = spied
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_an_update_moves_its_own_player_alone(precision, tiny_gan, tiny_data, tiny_trainer):
+    module = tiny_gan({"r1": R1()}, n_critic=2)
+    before, moved = {}, []
+
+    def look(player):
+        networks = {"generator": module.generator, "discriminator": module.discriminator}
+        if before:
+            moved.append((player, {n for n, net in networks.items() if changed(before[n], net)}))
+        before.update({n: weights(net) for n, net in networks.items()})
+
+    spy_updates(module, look)
+    tiny_trainer(max_steps=3, precision=precision).fit(module, datamodule=tiny_data(8))
+    assert len(moved) == 8
+    assert all(networks == {player} for player, networks in moved)
+
+
+def test_order_of_play(tiny_gan, tiny_data, tiny_trainer):
+    players = []
+    module = tiny_gan(n_critic=3)
+    spy_updates(module, players.append)
+    tiny_trainer(max_steps=2).fit(module, datamodule=tiny_data(batch_size=12))
+    assert players == [*["discriminator"] * 3, "generator"] * 2
+
+
+def test_every_critic_update_has_a_mini_batch_and_noise_of_its_own(
+    tiny_gan, tiny_data, tiny_trainer
+):
+    module = tiny_gan(n_critic=2)
+    pairs = []
+    inner = module.objective.discriminator
+    module.objective.discriminator = lambda d, real, fake: (
+        pairs.append((real.clone(), fake.detach().clone())) or inner(d, real, fake)
+    )
+    data = tiny_data(batch_size=8)
+    tiny_trainer(max_steps=1).fit(module, datamodule=data)
+    (batch,) = (next(iter(data.train_dataloader()))["image"],)
+    assert_close(torch.cat([real for real, _ in pairs]), batch)
+    assert not torch.equal(pairs[0][1], pairs[1][1])
+
+
+def test_toggling_leaves_requires_grad_as_it_was(tiny_gan, tiny_data, tiny_trainer):
+    """A layer that its user froze stays frozen, and as it is."""
+    module = tiny_gan()
+    frozen = module.generator.layers[0]
+    frozen.requires_grad_(False)
+    before = weights(frozen)
+    tiny_trainer(max_steps=2).fit(module, datamodule=tiny_data())
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert not changed(before, frozen)
+    others = [p for p in module.parameters() if all(p is not q for q in frozen.parameters())]
+    assert all(p.requires_grad for p in others)
+
+
+def test_one_step_by_hand(tiny_gan, tiny_data, tiny_trainer):
+    """Algorithm 1 in a bare loop gives the same weights."""
+    module = tiny_gan(n_critic=2, **SGD)
+    module.discriminator.eval()  # dropout would draw
+    g, d = copy.deepcopy(module.generator), copy.deepcopy(module.discriminator)
+    data = tiny_data(batch_size=8)
+    module.discriminator.train = lambda mode=True: module.discriminator
+    tiny_trainer(max_steps=2).fit(module, datamodule=data)
+
+    loss, noise = NonSaturating(), torch.Generator().manual_seed(0)
+    for batch, _ in zip(data.train_dataloader(), range(2), strict=False):
+        for real in batch["image"].split(4):
+            fake = g(torch.randn(4, 5, generator=noise))
+            value = loss.discriminator(d(real), d(fake.detach()))
+            for p, grad in zip(
+                d.parameters(), torch.autograd.grad(value, d.parameters()), strict=True
+            ):
+                p.data -= 0.1 * grad
+        value = loss.generator(d(fake))
+        for p, grad in zip(g.parameters(), torch.autograd.grad(value, g.parameters()), strict=True):
+            p.data -= 0.1 * grad
+    for ours, by_hand in ((module.generator, g), (module.discriminator, d)):
+        for a, b in zip(ours.parameters(), by_hand.parameters(), strict=True):
+            assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+
+class LinearCritic(nn.Module):
+    """D(x) = w·Σx: what it says tells its weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 1, bias=False)
+        self.said = []
+
+    def forward(self, x):
+        out = self.layer(x.flatten(1))
+        self.said.append((out.detach().float(), self.layer.weight.detach().clone(), x.detach()))
+        return out
+
+
+def test_autocast_keeps_no_old_weights(tiny_gan, tiny_data, tiny_trainer):
+    """Autocast caches bf16 copies of weights: a second update must see the first one's result."""
+    module = tiny_gan(
+        loss=Wasserstein(),
+        n_critic=2,
+        optimizer_generator=SGD["optimizer_generator"],
+        optimizer_discriminator=lambda p: torch.optim.SGD(p, lr=10.0),
+    )
+    module.discriminator = LinearCritic()
+    step = module.training_step
+
+    def cached_step(batch, batch_idx):
+        """Lightning's own contexts keep a cache in some versions and none in others."""
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=True):
+            step(batch, batch_idx)
+
+    module.training_step = cached_step
+    tiny_trainer(max_steps=2, precision="bf16-mixed").fit(module, datamodule=tiny_data(8))
+    assert len(module.discriminator.said) == 10
+    seen = [weight for _, weight, _ in module.discriminator.said]
+    assert not torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[2], seen[4])
+    for said, weight, x in module.discriminator.said:
+        exact = x.float().flatten(1) @ weight.T
+        assert_close(said, exact, rtol=0.05, atol=0.05 * exact.abs().max().item() + 0.01)
+
+
+def test_penalty_gradients_are_fp32_under_autocast(tiny_gan, tiny_data, tiny_trainer):
+    """The double backward runs outside autocast too: else its matrix products are bf16."""
+
+    class OnlyR1(Wasserstein):
+        def discriminator(self, real_logits, fake_logits):
+            return 0 * (real_logits.mean() + fake_logits.mean())
+
+    gradients = {}
+    for precision in ("32-true", "bf16-mixed"):
+        module = tiny_gan({"r1": R1()}, loss=OnlyR1(), **SGD)
+        module.discriminator = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 64), nn.Softplus(), nn.Linear(64, 1)
+        )
+        torch.manual_seed(3)
+        for p in module.discriminator.parameters():
+            nn.init.normal_(p)
+        found = gradients.setdefault(precision, [])
+
+        def keep(player, module=module, found=found):
+            if player == "discriminator":
+                found.extend(p.grad.clone() for p in module.discriminator.parameters())
+
+        spy_updates(module, keep)
+        tiny_trainer(max_steps=1, precision=precision).fit(module, datamodule=tiny_data())
+    for mixed, full in zip(gradients["bf16-mixed"], gradients["32-true"], strict=True):
+        assert_close(mixed, full, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e6, None])
+def test_clipping_bounds_the_applied_norm(limit, tiny_gan, tiny_data, tiny_trainer):
+    """With SGD at rate 1 the move is the gradient that was applied."""
+    norms, before = {"generator": [], "discriminator": []}, {}
+    module = tiny_gan(
+        clip_gradient=limit,
+        optimizer_generator=lambda p: torch.optim.SGD(p, lr=1.0),
+        optimizer_discriminator=lambda p: torch.optim.SGD(p, lr=1.0),
+    )
+    before = {name: weights(getattr(module, name)) for name in norms}
+
+    def measure(player):
+        network = getattr(module, player)
+        moves = [b - p.detach() for b, p in zip(before[player], network.parameters(), strict=True)]
+        norms[player].append(torch.cat([m.flatten() for m in moves]).norm().item())
+        before[player] = weights(network)
+
+    spy_updates(module, measure)
+    tiny_trainer(max_steps=2).fit(module, datamodule=tiny_data())
+    for player in norms.values():
+        for norm in player:
+            if limit == 1e-3:
+                assert norm == pytest.approx(limit, rel=1e-2)
+            else:
+                assert norm > 1e-2
+
+
+def test_noise_differs_by_rank_and_repeats_by_seed(tiny_gan, monkeypatch):
+    def drawn(rank, seed=0):
+        monkeypatch.setattr(GAN, "global_rank", rank)
+        module = tiny_gan(seed=seed)
+        return module.draw_latents(3, module.noise)
+
+    assert_close(drawn(0), drawn(0), rtol=0, atol=0)
+    assert not torch.equal(drawn(0), drawn(1))
+    assert not torch.equal(drawn(0), drawn(0, seed=7))
+    assert_close(drawn(1), torch.randn(3, 5, generator=torch.Generator().manual_seed(1)))
+
+
+def test_noise_goes_on_where_the_checkpoint_was_made(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    module = tiny_gan()
+    trainer = tiny_trainer(max_steps=3)
+    trainer.fit(module, datamodule=tiny_data())
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    following = module.draw_latents(4, module.noise)
+
+    class FirstDraw(Callback):
+        def on_train_start(self, trainer, pl_module):
+            self.drawn = pl_module.draw_latents(4, pl_module.noise)
+
+    first = FirstDraw()
+    tiny_trainer(max_steps=4, callbacks=[first]).fit(
+        tiny_gan(seed=5), datamodule=tiny_data(), ckpt_path=tmp_path / "last.ckpt"
+    )
+    assert_close(first.drawn, following, rtol=0, atol=0)
+
+
+def test_generate_gives_uint8_and_touches_no_state(tiny_gan):
+    module = tiny_gan(networks="dcgan")
+    module.train()
+    noise, glob = module.noise.get_state(), torch.get_rng_state()
+    buffers = [b.clone() for b in module.buffers()]
+    images = module.generate(module.draw_latents(3, torch.Generator().manual_seed(0)))
+    assert images.dtype == torch.uint8
+    assert images.shape == (3, 1, 32, 32)
+    assert {127, 128} <= set(images.unique().tolist())
+    assert module.generator.training
+    assert_close(module.noise.get_state(), noise)
+    assert_close(torch.get_rng_state(), glob)
+    for old, new in zip(buffers, module.buffers(), strict=True):
+        assert_close(old, new, rtol=0, atol=0)
+
+
+def test_generate_uses_evaluation_mode(tiny_gan):
+    """Batch norm in evaluation mode: a picture does not depend on its neighbours."""
+    module = tiny_gan(networks="dcgan")
+    z = module.draw_latents(4, torch.Generator().manual_seed(0))
+    assert torch.equal(module.generate(z)[:1], module.generate(z[:1]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_generate_restores_the_mode_even_after_an_error(training, tiny_gan):
+    module = tiny_gan()
+    module.generator.train(training)
+    with pytest.raises(RuntimeError):
+        module.generate(torch.zeros(2, 3))
+    assert module.generator.training is training
+
+
+def test_generate_gives_points_as_floats(tiny_gan):
+    module = tiny_gan()
+    module.generator = nn.Linear(5, 2)
+    points = module.generate(10 * module.draw_latents(50, torch.Generator().manual_seed(0)))
+    assert points.dtype == torch.float32
+    assert points.shape == (50, 2)
+    assert points.abs().max() > 1
+    assert not points.requires_grad
+
+
+@pytest.mark.parametrize("n_critic", [0, -1])
+def test_too_few_critic_updates_are_refused(n_critic, tiny_gan):
+    with pytest.raises(ValueError, match=f"n_critic must be at least 1, not {n_critic}"):
+        tiny_gan(n_critic=n_critic)
+
+
+def test_channels_last_changes_the_layout_alone(tiny_gan, tiny_trainer, tiny_data):
+    results = []
+    for flag in (True, False):
+        module = tiny_gan(networks="dcgan", channels_last=flag, **SGD)
+        tiny_trainer(max_steps=2).fit(module, datamodule=tiny_data(shape=(1, 32, 32)))
+        kernel = module.discriminator.layers[2].weight
+        assert kernel.is_contiguous(memory_format=torch.channels_last) is flag
+        results.append(weights(module))
+    for a, b in zip(*results, strict=True):
+        assert_close(a, b, rtol=1e-3, atol=1e-4)
