@@ -1,0 +1,99 @@
+"""Work in a pool of processes, in order, with a progress bar on stderr."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from types import ModuleType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ganforge.utils.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+CHUNK = 128
+WORTH_A_POOL = 512  # starting processes takes about as long as this many images
+
+
+def map_chunks(
+    function: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    what: str,
+    workers: int | None = None,
+) -> Iterator[Result]:
+    """Yield ``function(part)`` for consecutive parts of ``items``, in order.
+
+    ``function`` must be importable (a top-level function or a partial of one): workers are spawned.
+    """
+    parts = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=len(items))
+        for part, result in zip(parts, _results(function, parts, len(items), workers), strict=True):
+            progress.advance(task, len(part))
+            yield result
+
+
+def _results(
+    function: Callable[[Sequence[Item]], Result],
+    parts: list[Sequence[Item]],
+    count: int,
+    workers: int | None,
+) -> Iterator[Result]:
+    workers = workers or _cores()
+    if workers < 2 or count < WORTH_A_POOL:
+        yield from map(function, parts)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from _bounded(pool, function, parts, ahead=4 * workers)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "A process that prepares the images was stopped, perhaps for want of memory: "
+                "try data.source.workers=1."
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """Count the cores this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _bounded(
+    pool: ProcessPoolExecutor,
+    function: Callable[[Sequence[Item]], Result],
+    parts: list[Sequence[Item]],
+    ahead: int,
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    for part in parts:
+        waiting.append(_submit(pool, function, part))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Sequence[Item]], Result], part: Sequence[Item]
+) -> Future[Result]:
+    """Submit with an empty ``__main__``: a spawned worker would else run the caller's script again.
+
+    The script may be without a guard, and then wait for the lock that its parent holds.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        return pool.submit(function, part)
+    finally:
+        sys.modules["__main__"] = main
