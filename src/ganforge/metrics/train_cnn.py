@@ -30,7 +30,7 @@ class Recipe:
     """How a classifier is trained: SGD with one cycle of the learning rate.
 
     ``flip`` mirrors at random, ``shift`` moves by up to so many pixels, ``min_size`` passes half of
-    the batches through a random smaller side, so that the classifier reads small inputs as well.
+    each batch through a random smaller side, so that the classifier reads small inputs as well.
     ``bf16`` halves the time on CPUs that have it in hardware.
     """
 
@@ -100,17 +100,27 @@ def _loss(logits: dict[str, Tensor], targets: dict[str, Tensor], recipe: Recipe)
 
 def augment(images: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
     """Turn a uint8 batch into the network's float input, randomly flipped, shifted, coarsened."""
-    floats = images.float()
-    if recipe.min_size is not None and torch.rand((), generator=rng) < 0.5:
-        side = int(torch.randint(recipe.min_size, recipe.size + 1, (), generator=rng))
-        floats = resize(floats, side)
-    floats = resize(floats, recipe.size)
+    floats = resize(_coarsen(images.float(), recipe, rng), recipe.size)
     if recipe.flip:
         mirrored = torch.rand(len(floats), 1, 1, 1, generator=rng) < 0.5
         floats = torch.where(mirrored, floats.flip(-1), floats)
     if recipe.shift:
         floats = _shift(floats, recipe.shift, rng)
     return floats.div(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def _coarsen(images: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
+    """Pass every other image through a smaller side, small ones more often than large ones.
+
+    Not whole batches: batch norm's running statistics would fit neither kind.
+    """
+    if recipe.min_size is None:
+        return images
+    drawn = torch.rand((), generator=rng).item() ** 2
+    side = round(recipe.min_size + (recipe.size - recipe.min_size) * drawn)
+    images = resize(images, recipe.size)
+    images[::2] = resize(resize(images[::2], side), recipe.size)
+    return images
 
 
 def _shift(images: Tensor, most: int, rng: torch.Generator) -> Tensor:
