@@ -1,5 +1,6 @@
 """The last state of a run and the best-scored one."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ class Checkpoints(Periodic):
             self._save(trainer, "best")
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        with atomic_path(self.folder / f"{name}.ckpt") as temporary:
-            trainer.save_checkpoint(temporary)
+        path = self.folder / f"{name}.ckpt"
+        # All ranks take part in saving, one of them writes.
+        with atomic_path(path) if trainer.is_global_zero else nullcontext(path) as target:
+            trainer.save_checkpoint(target)
 
     def state_dict(self) -> dict[str, Any]:
         """Which step the best state is of."""

@@ -39,7 +39,8 @@ class ImageQuality(Periodic):
     """Scores the averaged generator every N steps, before the first and after the last.
 
     Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
-    checkpoint callback. Every rank measures the same images, so that ranks stay in step.
+    checkpoint callback. Every rank measures, and all take the first one's scores: their batch
+    statistics differ a little, but they must agree on which checkpoint is the best.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class ImageQuality(Periodic):
         with averaged(trainer, pl_module) as ema:
             fakes = fake_batches(pl_module, self.n_images, self.seed)
             scores = scorer.score(fakes, ema=ema, seed=self.seed, step=step)
+        scores = trainer.strategy.broadcast(scores)
         self.history += scores
         if trainer.is_global_zero:
             values = {f"scores/{score.name}": score.value for score in scores}

@@ -28,7 +28,7 @@ class AdversarialModule(LightningModule):
         self.channels_last = channels_last
         self.seed = seed
         self.images_seen = 0
-        self.noise_state: torch.Tensor | None = None
+        self._noise_state: torch.Tensor | None = None
         self._noise: torch.Generator | None = None
 
     @property
@@ -36,15 +36,18 @@ class AdversarialModule(LightningModule):
         """The source of training noise: another one on every rank, and saved with a checkpoint."""
         if self._noise is None:
             self._noise = torch.Generator(self.device).manual_seed(self.seed + self.global_rank)
-            if self.noise_state is not None:
-                self._noise.set_state(self.noise_state)
+            if self._noise_state is not None:
+                self._noise.set_state(self._noise_state)
         return self._noise
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Choose the memory format before anything copies or wraps the networks."""
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
 
     def on_fit_start(self) -> None:
         """Let dropout and augmentation differ by rank; weights were drawn before, alike on all."""
         seed_everything(self.seed + self.global_rank, workers=True, verbose=False)
-        if self.channels_last:
-            self.to(memory_format=torch.channels_last)
 
     def count(self, images: int) -> None:
         """Count real images shown on this rank; the ranks' batches are equally large."""
@@ -88,14 +91,18 @@ class AdversarialModule(LightningModule):
         self.log_dict({**counters, **named}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters and the noise to Lightning's state."""
+        """Add the counters and every rank's noise to Lightning's state."""
+        noise = self.all_gather(self.noise.get_state().to(self.device))
         checkpoint["ganforge"] = {
             "images_seen": self.images_seen,
-            "noise": self.noise.get_state(),
+            # Clones: a generator that is set from a view into a larger tensor crashes.
+            "noise": [state.clone() for state in noise.cpu().view(self.trainer.world_size, -1)],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the counters and the noise back."""
+        """Take the counters and this rank's noise back; ranks that are new start from the seed."""
         state = checkpoint["ganforge"]
         self.images_seen = state["images_seen"]
-        self.noise_state, self._noise = state["noise"].cpu(), None
+        known = self.global_rank < len(state["noise"])
+        self._noise_state = state["noise"][self.global_rank].cpu() if known else None
+        self._noise = None
