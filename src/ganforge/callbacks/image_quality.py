@@ -1,6 +1,7 @@
 """FID, KID and Inception Score of the generator while it trains."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,9 @@ class ImageQuality(Periodic):
 
     @property
     def best(self) -> Score | None:
-        """The best monitored score so far."""
-        return min(self.monitored, key=lambda score: score.value, default=None)
+        """The best monitored score so far; a value that is not finite is none."""
+        finite = (score for score in self.monitored if math.isfinite(score.value))
+        return min(finite, key=lambda score: score.value, default=None)
 
     def at(self, step: int) -> list[Score]:
         """The scores measured at one step."""

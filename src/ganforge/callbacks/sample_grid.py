@@ -1,5 +1,6 @@
 """Pictures of fixed latents while the generator learns, and a GIF of them."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from ganforge.utils.images import grid, save_gif, save_image, to_pil
 
 
 class SampleGrid(Periodic):
-    """Writes ``step_NNNNNN.png`` of the same latents every N steps, and ``training.gif`` at the end."""
+    """Writes ``step_NNNNNN.png`` of the same latents every N steps, at the end a GIF of them."""
 
     def __init__(
         self,
@@ -23,6 +24,7 @@ class SampleGrid(Periodic):
         rows: int = 8,
         seed: int = 0,
         smallest_side: int = 512,
+        most_frames: int = 100,
     ) -> None:
         super().__init__(every_n_steps, at_start=True)
         self.folder = Path(folder)
@@ -30,6 +32,7 @@ class SampleGrid(Periodic):
         self.rows = rows
         self.seed = seed
         self.smallest_side = smallest_side
+        self.most_frames = most_frames
 
     def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Draw and log the grid."""
@@ -45,8 +48,16 @@ class SampleGrid(Periodic):
         log_picture(trainer.loggers, "samples", to_pil(picture), step)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the last grid and join all of them into a GIF."""
+        """Add the last grid and join at most ``most_frames``, evenly spaced, into a GIF."""
         super().on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
-            frames = [Image.open(path) for path in sorted(self.folder.glob("step_*.png"))]
+            paths = sorted(self.folder.glob("step_*.png"))
+            stride = math.ceil(len(paths) / self.most_frames)
+            # Counted from the last, which is always among them; copies, so that files are closed.
+            frames = [_read(path) for path in paths[::-1][::stride][::-1]]
             save_gif(frames, self.folder / "training.gif")
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.copy()
