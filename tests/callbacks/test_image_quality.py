@@ -1,0 +1,117 @@
+import json
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from ganforge.callbacks.ema import EMA
+from ganforge.callbacks.image_quality import fake_batches, real_images
+from ganforge.callbacks.loggers import JsonlLogger
+from ganforge.callbacks.sample_grid import SampleGrid
+from ganforge.metrics.scores import FID, KID
+
+
+@pytest.mark.parametrize("networks", ["mlp", "dcgan"])
+def test_watching_does_not_change_training(
+    networks,
+    tiny_gan,
+    tiny_data,
+    tiny_trainer,
+    image_quality,
+    weights,
+    assert_same_weights,
+    tmp_path,
+):
+    """Grid, scores and averages read the generator and leave no trace in it, to the last bit."""
+    shape = (1, 8, 8) if networks == "mlp" else (1, 32, 32)
+    quality = image_quality(metrics=[FID(), KID(subsets=2, subset_size=10)], every_n_steps=1)
+    quality.features.dim = 8 if networks == "mlp" else 128
+    results = []
+    for callbacks in ([], [EMA(), SampleGrid(tmp_path, every_n_steps=1), quality]):
+        module = tiny_gan(networks=networks)
+        trainer = tiny_trainer(max_steps=4, callbacks=callbacks)
+        trainer.fit(module, datamodule=tiny_data(shape=shape))
+        results.append((weights(module), torch.get_rng_state(), module.noise.get_state()))
+    (plain, *states), (watched, *watched_states) = results
+    assert_same_weights(plain, watched)
+    for a, b in zip(states, watched_states, strict=True):
+        assert torch.equal(a, b)
+    assert len(quality.history) == 5 * 2
+
+
+def test_scores_reach_file_and_loggers(tiny_gan, tiny_data, tiny_trainer, image_quality, tmp_path):
+    quality = image_quality(split="test")
+    path = tmp_path / "metrics.jsonl"
+    trainer = tiny_trainer(max_steps=3, callbacks=[EMA(), quality], logger=JsonlLogger(path))
+    trainer.fit(tiny_gan(), datamodule=tiny_data())
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert [record["step"] for record in written] == [0, 2, 3]
+    assert [record["value"] for record in written] == [s.value for s in quality.history]
+    protocol = written[0]["protocol"]
+    assert protocol["ema"] is True
+    assert (protocol["n_fake"], protocol["n_real"], protocol["split"]) == (24, 24, "test")
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    logged = [(r["step"], r["scores/fid24_test"]) for r in records if "scores/fid24_test" in r]
+    assert logged == [(s.step, s.value) for s in quality.history]
+
+
+def test_the_protocol_tells_of_missing_averages(tiny_gan, tiny_data, tiny_trainer, image_quality):
+    quality = image_quality()
+    tiny_trainer(max_steps=1, callbacks=[quality]).fit(tiny_gan(), datamodule=tiny_data())
+    assert not quality.history[0].protocol.ema
+
+
+def test_best_is_the_lowest_of_the_first_metric(image_quality, fake_score):
+    quality = image_quality(metrics=[FID(), KID()])
+    assert quality.best is None
+    nan = float("nan")
+    quality.history = [
+        fake_score(nan, 0),
+        fake_score(5.0, 1),
+        fake_score(0.1, 1, "kid"),
+        fake_score(3.0, 2),
+        fake_score(nan, 3),
+        fake_score(4.0, 4),
+    ]
+    assert (quality.best.step, quality.best.value) == (2, 3.0)
+    assert [score.metric for score in quality.at(1)] == ["fid", "kid"]
+
+
+def test_state_round_trip(image_quality, fake_score):
+    first, second = image_quality(), image_quality()
+    first.history = [fake_score(2.0, 1), fake_score(1.0, 2)]
+    second.load_state_dict(first.state_dict())
+    assert second.history == first.history
+
+
+def test_noise_of_scores_is_their_own(tiny_gan):
+    module = tiny_gan()
+    noise, state = module.noise.get_state(), torch.get_rng_state()
+    first = torch.cat(list(fake_batches(module, 7, seed=3, batch_size=3)))
+    again = torch.cat(list(fake_batches(module, 7, seed=3, batch_size=3)))
+    other = torch.cat(list(fake_batches(module, 7, seed=4, batch_size=3)))
+    assert first.shape == (7, 1, 8, 8)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(module.noise.get_state(), noise)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_real_images_are_at_most_all(tiny_data):
+    data = tiny_data(batch_size=4, batches=2)
+    assert real_images(data, "train", 100).count == 8
+    assert len(real_images(data, "train", 100).load()) == 8
+    assert real_images(data, "train", 5, seed=2).count == 5
+    assert torch.equal(real_images(data, "train", 5, seed=2).load(), data.take("train", 5, 2))
+
+
+class Fails(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        raise RuntimeError("stop")
+
+
+def test_scores_survive_a_crash(tiny_gan, tiny_data, tiny_trainer, image_quality, tmp_path):
+    trainer = tiny_trainer(max_steps=5, callbacks=[image_quality(), Fails()])
+    with pytest.raises(RuntimeError, match="stop"):
+        trainer.fit(tiny_gan(), datamodule=tiny_data())
+    assert [record["step"] for record in json.loads((tmp_path / "scores.json").read_text())] == [0]

@@ -1,0 +1,65 @@
+import json
+import math
+
+import numpy as np
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from PIL import Image
+
+from ganforge.callbacks.loggers import JsonlLogger, log_picture
+
+
+def records(path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()]
+
+
+def test_one_record_a_call(tmp_path):
+    path = tmp_path / "deep" / "metrics.jsonl"
+    logger = JsonlLogger(path)
+    logger.log_metrics({"kimg": 0.5, "a": 1, "epoch": 3}, step=7)
+    logger.log_metrics({"b": math.nan, "c": math.inf, "d": -math.inf}, step=8)
+    assert records(path) == [
+        {"step": 7, "kimg": 0.5, "a": 1},
+        {"step": 8, "b": None, "c": None, "d": None},
+    ]
+
+
+def test_appends_to_what_is_there(tmp_path):
+    for step in (1, 2):
+        JsonlLogger(tmp_path / "m.jsonl").log_metrics({"a": 1.0}, step)
+    assert [record["step"] for record in records(tmp_path / "m.jsonl")] == [1, 2]
+
+
+def test_hyperparameters_write_nothing(tmp_path):
+    JsonlLogger(tmp_path / "m.jsonl").log_hyperparams({"a": 1})
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_go_where_pictures_can(tmp_path):
+    class Shows(JsonlLogger):
+        shown = None
+
+        def log_image(self, key, images, step):
+            self.shown = (key, images, step)
+
+    shows, board = Shows(tmp_path / "m.jsonl"), TensorBoardLogger(tmp_path, name="tb", version="")
+    picture = Image.fromarray(np.zeros((4, 4), dtype=np.uint8))
+    log_picture([CSVLogger(tmp_path), shows, board], "samples", picture, 12)
+    assert shows.shown == ("samples", [picture], 12)
+    board.experiment.flush()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tb")).Reload()
+    assert [event.step for event in events.Images("samples")] == [12]
+
+
+def test_every_logger_sees_the_step_number(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    csv = CSVLogger(tmp_path, name="csv", version="")
+    logger = [JsonlLogger(tmp_path / "m.jsonl"), csv]
+    tiny_trainer(max_steps=3, logger=logger).fit(tiny_gan(n_critic=2), datamodule=tiny_data())
+    rows = (tmp_path / "csv" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("step")
+    assert [int(row.split(",")[column]) for row in rows[1:]] == [1, 2, 3]
+    assert [record["step"] for record in records(tmp_path / "m.jsonl")] == [1, 2, 3]

@@ -1,0 +1,60 @@
+import numpy as np
+import torch
+from PIL import Image
+
+from ganforge.callbacks.ema import EMA
+from ganforge.callbacks.sample_grid import SampleGrid
+
+
+def run(folder, tiny_gan, tiny_data, tiny_trainer, **options):
+    options = {"every_n_steps": 2, "columns": 3, "rows": 2, "smallest_side": 50, **options}
+    trainer = tiny_trainer(max_steps=5, callbacks=[EMA(), SampleGrid(folder, **options)])
+    trainer.fit(tiny_gan(), datamodule=tiny_data())
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_layout_and_frames(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    files = run(tmp_path / "a", tiny_gan, tiny_data, tiny_trainer)
+    steps = [0, 2, 4, 5]
+    assert set(files) == {*(f"step_{step:06d}.png" for step in steps), "training.gif"}
+    with Image.open(tmp_path / "a" / "step_000005.png") as picture:
+        # 8 pixels twice as large (50 // 24 = 2), in cells of 18, after a border of 2.
+        assert picture.size == (3 * 18 + 2, 2 * 18 + 2)
+    with Image.open(tmp_path / "a" / "training.gif") as gif:
+        assert gif.n_frames == len(steps)
+        assert gif.info["loop"] == 0
+
+
+def test_two_runs_write_identical_files(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    first, second = (run(tmp_path / name, tiny_gan, tiny_data, tiny_trainer) for name in ("a", "b"))
+    assert first == second
+
+
+def test_the_seed_chooses_the_latents(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    first = run(tmp_path / "a", tiny_gan, tiny_data, tiny_trainer)
+    second = run(tmp_path / "b", tiny_gan, tiny_data, tiny_trainer, seed=1)
+    assert first["step_000000.png"] != second["step_000000.png"]
+
+
+def test_pictures_are_of_the_averages(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    """With a half-life of centuries the average stays untrained: all pictures are the first."""
+    grid = SampleGrid(tmp_path, every_n_steps=2, columns=2, rows=2)
+    fast = {"optimizer_generator": lambda p: torch.optim.SGD(p, lr=50.0)}
+    trainer = tiny_trainer(max_steps=4, callbacks=[EMA(1e9, ramp_up=None), grid])
+    trainer.fit(tiny_gan(**fast), datamodule=tiny_data())
+    pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("*.png"))]
+    assert len(pictures) == 3
+    assert (pictures[0] == pictures[-1]).all()
+
+
+def test_long_runs_have_gifs_of_bounded_length(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    grid = SampleGrid(tmp_path, every_n_steps=1, columns=1, rows=1, most_frames=4)
+    trainer = tiny_trainer(max_steps=10, callbacks=[grid])
+    trainer.fit(tiny_gan(), datamodule=tiny_data())
+    assert len(list(tmp_path.glob("*.png"))) == 11
+    last = np.asarray(Image.open(tmp_path / "step_000010.png").convert("L"), dtype=int)
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames <= 4
+        gif.seek(gif.n_frames - 1)
+        shown = np.asarray(gif.convert("L"), dtype=int)
+    assert abs(shown - last).max() <= 4
