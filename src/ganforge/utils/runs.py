@@ -40,8 +40,10 @@ class Run:
     def checkpoint(self, which: str) -> Path:
         """Path of checkpoint ``best`` or ``last``; ``best`` falls back to ``last``.
 
-        Raises UserError when there is neither.
+        Raises UserError when there is neither, or for another name.
         """
+        if which not in ("best", "last"):
+            raise UserError(f"checkpoint={which} is neither best nor last")
         for name in dict.fromkeys([which, "last"]):
             path = self.checkpoints / f"{name}.ckpt"
             if path.is_file():
