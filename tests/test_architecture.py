@@ -1,0 +1,166 @@
+"""The shape of the code, held by reading it: who imports whom, who instantiates, what is how long.
+
+The table is that of docs/architecture.md: a rule that must change is changed here and there.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "ganforge"
+FILES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((PACKAGE.parents[1] / "benchmarks").rglob("*.py"))
+
+# Folder -> what of ganforge it may import; a folder may always import itself.
+INSIDE = {
+    "augment": set(),
+    "losses": set(),
+    "networks": set(),
+    "utils": set(),
+    "data": {"utils"},
+    "metrics": {"utils"},
+    "latent": {"utils"},
+    "models": {"losses", "utils"},
+    "callbacks": {"metrics", "utils"},
+    "commands": {
+        "data",
+        "metrics",
+        "latent",
+        "models",
+        "callbacks",
+        "augment",
+        "losses",
+        "networks",
+    }
+    | {"utils", "cli"},
+}
+TORCH_ONLY = ("augment", "losses", "networks", "latent")
+
+
+def relative(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path):
+    """Every module that a file names in an import, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(node.module)
+    return found
+
+
+def files_of(folder):
+    return [path for path in FILES if relative(path).startswith(f"{folder}/")]
+
+
+def own(names):
+    """Folders (or files) of ganforge among module names."""
+    return {name.split(".")[1] for name in names if name.startswith("ganforge.")}
+
+
+def test_every_folder_has_a_rule():
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= set(INSIDE)
+
+
+@pytest.mark.parametrize("folder", INSIDE)
+def test_folders_import_only_what_their_rule_allows(folder):
+    for path in files_of(folder):
+        forbidden = own(imports(path)) - INSIDE[folder] - {folder}
+        assert not forbidden, f"{relative(path)} imports {forbidden}"
+
+
+@pytest.mark.parametrize("folder", TORCH_ONLY)
+def test_the_mathematics_needs_torch_alone(folder):
+    for path in files_of(folder):
+        outside = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
+        assert outside <= {"torch", "ganforge"}, f"{relative(path)} imports {outside}"
+
+
+def test_models_import_only_their_base_among_models():
+    for path in files_of("models"):
+        models = {name for name in imports(path) if name.startswith("ganforge.models")}
+        assert models <= {"ganforge.models.base"}, relative(path)
+
+
+def test_losses_build_on_the_objective_alone():
+    for path in files_of("losses"):
+        losses = {name for name in imports(path) if name.startswith("ganforge.losses")}
+        assert losses <= {"ganforge.losses.objective"}, relative(path)
+
+
+def test_only_commands_know_hydra():
+    for path in FILES:
+        if any(name.split(".")[0] == "hydra" for name in imports(path)):
+            assert relative(path).startswith("commands/") or relative(path) == "cli.py"
+
+
+def test_nobody_imports_a_command_but_the_command_line():
+    for path in FILES:
+        if "commands" in own(imports(path)):
+            assert relative(path).startswith("commands/") or relative(path) == "cli.py"
+
+
+def test_no_drawer_for_everything():
+    names = {"utils.py", "helpers.py", "misc.py", "tools.py"}
+    assert not [relative(path) for path in FILES if path.name in names]
+
+
+@pytest.mark.parametrize("path", FILES + BENCHMARKS, ids=lambda p: p.name)
+def test_files_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_functions_are_short(path):
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(path)}
+    assert not {name: lines for name, lines in long.items() if lines > 40}
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_signatures_are_annotated(path):
+    for function in functions(path):
+        parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        bare = [a.arg for a in parameters if a.annotation is None and a.arg not in ("self", "cls")]
+        assert not bare, f"{function.name}({', '.join(bare)})"
+        assert function.returns is not None, function.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_no_error_is_swallowed_unnamed(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
+
+
+def test_light_modules_stay_light():
+    """What the command line imports before it knows what to do must cost nothing."""
+    heavy = {"torch", "torchvision", "lightning", "matplotlib", "wandb", "numpy", "hydra", "PIL"}
+    for name in (
+        "cli.py",
+        "__init__.py",
+        "__main__.py",
+        "utils/errors.py",
+        "utils/files.py",
+        "utils/runs.py",
+        "commands/messages.py",
+    ):
+        tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+        top = {
+            (alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
+            for node in tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not top & heavy, f"{name} imports {top & heavy}"
