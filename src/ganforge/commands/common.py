@@ -14,9 +14,12 @@ from ganforge.utils.runs import Run, find_run
 
 
 def build(config: DictConfig, **overrides: Any) -> Any:
-    """Instantiate a configured object; what its constructor refuses becomes a UserError."""
+    """Instantiate a configured object; what its constructor refuses becomes a UserError.
+
+    Lists and dicts arrive as Python's own, not as OmegaConf's.
+    """
     try:
-        return instantiate(config, **overrides)
+        return instantiate(config, **overrides, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, GanforgeError):

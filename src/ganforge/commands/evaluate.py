@@ -39,7 +39,7 @@ def build_scorer(config: DictConfig, loaded: LoadedRun) -> Scorer:
     data = build(loaded.config.data)
     data.prepare_data()
     data.setup("fit")
-    chosen: Any = config.features or loaded.config.get("features")
+    chosen: Any = OmegaConf.select(config, "features") or loaded.config.get("features")
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
     merged = OmegaConf.merge(loaded.config, {"features": chosen})

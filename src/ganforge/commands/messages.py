@@ -1,6 +1,7 @@
 """Errors of Hydra, OmegaConf and ours as one sentence each."""
 
 import re
+import sys
 from difflib import get_close_matches
 
 from ganforge.utils.errors import GanforgeError
@@ -8,11 +9,14 @@ from ganforge.utils.errors import GanforgeError
 
 def explain(error: BaseException) -> tuple[str, int] | None:
     """The sentence and the exit code for an error that is the user's; None for a fault of ours."""
+    from hydra.core.override_parser.overrides_parser import OverrideParseException
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, GanforgeError):
-        return str(error), error.exit_code
+        return " ".join(str(error).split()), error.exit_code
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} is not a valid override: {error.message.splitlines()[0]}", 2
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_sentence(str(error)), 2
     return None
@@ -21,65 +25,52 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 def _config_sentence(text: str) -> str:
     """Turn the many lines of a configuration error into one that says what to do."""
     if match := re.search(r"Could not override '([^']+)'", text):
-        return f"there is no key {match[1]!r}{_suggestion(match[1])}"
-    if match := re.search(
-        r"Could not find '([^']+)'\s+Available options in '[^']+':([\s\S]+)", text
-    ):
-        group, _, name = match[1].rpartition("/")
-        options = match[2].split("\n\n")[0].split()
-        near = get_close_matches(name, options, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        return f"{group} has no option {name!r}: {hint}There are {', '.join(options)}"
+        return _unknown_key(match[1])
+    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        return _unknown_option(match[1])
     if match := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{match[1]} must be given: {match[1]}=..."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    detail = [
-        line for line in lines if not line.startswith(("full_key:", "object_type=", "reference"))
-    ]
-    return " ".join(detail).rstrip(".") + keys_named(lines)
+    noise = ("full_key:", "object_type=", "reference_type=", "See https")
+    sentence = " ".join(line for line in lines if not line.startswith(noise))
+    key = next((line.removeprefix("full_key: ") for line in lines if "full_key: " in line), None)
+    return f"{sentence.rstrip('.')} (key {key})" if key else sentence
 
 
-def keys_named(lines: list[str]) -> str:
-    """The key that OmegaConf names on a line of its own."""
-    key = next(
-        (line.removeprefix("full_key:").strip() for line in lines if line.startswith("full_key:")),
-        "",
-    )
-    return f" (key {key})" if key else ""
+def _unknown_option(path: str) -> str:
+    """Name what a group offers instead."""
+    from ganforge.cli import config_dir
+
+    group, _, name = path.rpartition("/")
+    options = sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
+    near = get_close_matches(name, options, n=1)
+    hint = f"did you mean {near[0]}? There are" if near else "there are"
+    return f"{group} has no option {name!r}: {hint} {', '.join(options)}"
 
 
-def _suggestion(key: str) -> str:
-    """The nearest existing key; the configuration is composed once more without overrides."""
-    import sys
-
+def _unknown_key(key: str) -> str:
+    """Name the nearest key; the configuration is composed once more, without the overrides."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     from ganforge.cli import config_dir
 
     command = sys.argv[0].split()[-1]
-    hint = f": ganforge {command} --cfg job prints all keys"
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose(command)
-    keys = list(_keys(config))
+        keys = _keys(compose(command))
     groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
-    near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.6)
-    return f": did you mean {near[0]!r}?" if near else hint
+    near = get_close_matches(key, [*keys, *groups], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"ganforge {command} --cfg job prints all keys"
+    return f"there is no key {key!r}: {hint}"
 
 
 def _keys(node: object, prefix: str = "") -> list[str]:
-    """All dotted keys of a configuration, without resolving it."""
-    from omegaconf import DictConfig, OmegaConf
+    """All dotted keys below ``prefix``, without resolving interpolations."""
+    from omegaconf import DictConfig
 
     if not isinstance(node, DictConfig):
-        return [prefix.rstrip(".")]
-    found = [] if not prefix else [prefix.rstrip(".")]
-    for key in node:
-        child = (
-            None
-            if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key)
-            else node[key]
-        )
-        found += _keys(child, f"{prefix}{key}.")
-    return found
+        return [prefix]
+    children = node.items_ex(resolve=False)
+    nested = [_keys(child, f"{prefix}.{key}" if prefix else str(key)) for key, child in children]
+    return [prefix, *(key for keys in nested for key in keys)]

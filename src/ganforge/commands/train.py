@@ -49,14 +49,18 @@ def pick_precision(precision: str) -> str:
 
 def build_trainer(config: DictConfig, run: Run) -> Trainer:
     """The trainer with the run's callbacks and loggers."""
-    callbacks = [build(callback) for callback in config.callbacks.values()]
-    loggers = [build(logger) for logger in config.logger.values()]
+    callbacks, loggers = build_all(config, "callbacks"), build_all(config, "logger")
     return build(
         config.trainer,
         callbacks=callbacks,
         logger=[JsonlLogger(run.metrics), *loggers],
         precision=pick_precision(config.trainer.precision),
     )
+
+
+def build_all(config: DictConfig, group: str) -> list[Any]:
+    """The objects of a group of named configurations; ``group=[]`` leaves it out altogether."""
+    return [build(item) for item in (OmegaConf.select(config, group) or {}).values()]
 
 
 def train(config: DictConfig) -> float | None:
@@ -66,7 +70,7 @@ def train(config: DictConfig) -> float | None:
     exit_code = 1
     try:
         seed_everything(config.seed, workers=True, verbose=False)
-        data, module = build(config.data), build(config.model)
+        module, data = build(config.model), build(config.data)
         trainer = build_trainer(config, run)
         log_config(trainer, config)
         link_latest(run)

@@ -1,0 +1,59 @@
+"""What several test files need: composing configurations and running commands in-process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from ganforge.cli import config_dir, main
+
+CONF = config_dir()
+TINY = [
+    "debug=fast",
+    "callbacks.image_quality.n_images=16",
+    "callbacks.image_quality.metrics=[{_target_:ganforge.metrics.scores.FID}]",
+]
+TINY_AVATARS = [
+    "data=avatars",
+    "data.size=32",
+    "data.batch_size=4",
+    "data.source.train_count=32",
+    "data.source.test_count=16",
+    "data.source.workers=1",
+]
+
+
+def options(group: str) -> list[str]:
+    """Names of all yaml files of a config group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(command: str, overrides: list[str], output: Path, data: Path) -> DictConfig:
+    """The configuration of a command, as a task gets it."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = [*overrides, f"paths.output_dir={output}", f"paths.data_dir={data}"]
+        config = compose(command, overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def ganforge(*arguments: str) -> int:
+    """Run ``ganforge ...`` in this process and return its exit code."""
+    GlobalHydra.instance().clear()
+    patch = pytest.MonkeyPatch()
+    patch.setattr(sys, "argv", ["ganforge", *arguments])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        patch.undo()
+        GlobalHydra.instance().clear()
+    return 0

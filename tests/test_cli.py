@@ -1,0 +1,114 @@
+"""What a user sees who mistypes: one sentence, exit code 2, no stack trace."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganforge import __version__
+from helpers import TINY, TINY_AVATARS, ganforge
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The error: the last line, with at most progress bars before it."""
+    *before, text = capsys.readouterr().err.strip().splitlines()
+    assert text.startswith("ganforge: "), text
+    assert all(line.startswith("rendering") for line in before), before
+    return text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["trian", "did you mean train"]),
+        (["fly"], ["fly", "train, evaluate"]),
+        (["train", "data.sizee=32"], ["data.sizee", "did you mean 'data.size'"]),
+        (["train", "modle=gan"], ["modle", "did you mean 'model'"]),
+        (["train", "model=dcgam"], ["dcgam", "did you mean dcgan"]),
+        (["train", "experiment=nothing_like_it"], ["nothing_like_it", "quickstart"]),
+        (["train", "regularizer=[r1,r9]"], ["r9", "r1"]),
+        (["train", "trainer.max_steps"], ["trainer.max_steps"]),
+        (["train", "data.size=[32"], ["data.size=[32"]),
+        (["train", "trainer.precision=16-mixed"], ["16-mixed", "bf16-mixed"]),
+        (["train", "model.n_critic=0"], ["n_critic"]),
+        (["train", "data.size=28"], ["28", "32, 64, 128", "model=gan"]),
+        (["train", "data.batch_size=0"], ["batch_size"]),
+        (["train", "data.batch_size=100000"], ["batch_size"]),
+        (["train", "trainer.max_stepz=3"], ["max_stepz", "max_steps"]),
+        (["train", "model.generator.wide=3", "+x=1"], ["model.generator.wide"]),
+        (["train", "+model.generator.wide=3"], ["wide"]),
+        (["evaluate"], ["run"]),
+        (["generate", "run=nowhere"], ["nowhere", "not a run"]),
+        (["evaluate", "run=.", "features=vgg"], ["vgg", "cnn"]),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    if arguments[0] == "train":
+        small = [item for item in TINY_AVATARS if item.split("=")[0] not in str(arguments)]
+        arguments = ["train", *small, f"paths.data_dir={tmp_path}", *arguments[1:]]
+    assert ganforge(*arguments) == 2
+    text = said(capsys)
+    for word in words:
+        assert word in text, text
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ganforge("--help") == 0
+    assert "evaluate" in capsys.readouterr().out
+    assert ganforge("--version") == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_help_of_train_lists_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ganforge("train", "--help") == 0
+    text = capsys.readouterr().out
+    for group in ("model: ", "data: ", "loss: ", "augment: ", "experiment: "):
+        assert group in text
+
+
+def test_the_command_line_starts_without_heavy_imports() -> None:
+    code = (
+        "import sys; sys.argv = ['ganforge', 'train', '--cfg', 'job']\n"
+        "from ganforge.cli import main; main()\n"
+        "heavy = {'torch', 'lightning', 'matplotlib', 'wandb', 'torchvision'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "DCGANGenerator" in done.stdout
+
+
+def test_a_trace_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANFORGE_TRACE", "1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Exception, match="not a run"):
+        ganforge("generate", "run=nowhere")
+
+
+def test_train_evaluate_generate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One tiny run through all three commands; the same seed writes the same files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+    assert ganforge("train", *TINY_AVATARS, *TINY, "model.generator.width=8") == 0
+    assert "Next" in capsys.readouterr().out
+    run = "run=outputs/latest"
+    assert ganforge("evaluate", run, "n=20") == 0
+    report = capsys.readouterr().out
+    assert "fid20_train" in report
+    assert "cnn" in report
+    for folder in ("first", "second"):
+        assert ganforge("generate", run, "n=5", "seed=7", f"output={folder}") == 0
+    first, second = (sorted((tmp_path / f).iterdir()) for f in ("first", "second"))
+    assert len(first) == 6
+    assert [p.name for p in first] == [p.name for p in second]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+    # A seed names its picture, however many are made at once.
+    assert ganforge("generate", run, "n=1", "seed=9", "output=third") == 0
+    assert (tmp_path / "third/seed_000009.png").read_bytes() == first[3].read_bytes()
