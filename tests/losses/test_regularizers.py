@@ -4,7 +4,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganforge.losses.objective import Critique
-from ganforge.losses.regularizers import R1, GradientPenalty, squared_gradient_norm
+from ganforge.losses.regularizers import R1, GradientPenalty, input_gradient
 
 
 def critique(critic, real, fake=None):
@@ -17,9 +17,20 @@ def half_square(x):
     return 0.5 * x.flatten(1).square().sum(1, keepdim=True)
 
 
-def test_gradient_norm_is_per_sample():
-    x = torch.tensor([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
-    assert_close(squared_gradient_norm(half_square, x), torch.tensor([25.0, 4.0, 0.0]))
+def test_input_gradient_is_per_sample():
+    x = torch.randn(3, 2, 4, 4)
+    assert_close(input_gradient(half_square, x), x.flatten(1))
+
+
+@pytest.mark.parametrize(("penalty", "value"), [(R1(), 0.0), (GradientPenalty(), 1.0)])
+def test_a_dead_critic_gets_no_nan(penalty, value):
+    """A critic whose gradient vanishes has a finite penalty with a finite gradient."""
+    critic = nn.Linear(3, 1)
+    nn.init.zeros_(critic.weight)
+    found = penalty(critique(critic, torch.randn(4, 3)))
+    found.backward()
+    assert found.item() == value
+    assert critic.weight.grad.isfinite().all()
 
 
 def test_r1_of_a_linear_critic():

@@ -50,7 +50,7 @@ class Regularizer(Protocol):
 
     weight: float
 
-    def __call__(self, critique: Critique) -> Tensor: ...
+    def __call__(self, critique: Critique) -> Tensor: ...  # noqa: D102
 
 
 class AdversarialObjective(nn.Module):

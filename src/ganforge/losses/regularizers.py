@@ -10,12 +10,12 @@ from torch import Tensor
 from ganforge.losses.objective import Critic, Critique
 
 
-def squared_gradient_norm(critic: Critic, images: Tensor) -> Tensor:
-    """‖∇D(x)‖² of every sample, shape ``N``; differentiable with respect to the critic."""
+def input_gradient(critic: Critic, images: Tensor) -> Tensor:
+    """∇D(x) of every sample, shape ``N×D``; differentiable with respect to the critic."""
     with torch.autocast(images.device.type, enabled=False), torch.enable_grad():
         images = images.detach().float().requires_grad_(True)
         (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    return gradient.flatten(1)
 
 
 class R1:
@@ -25,7 +25,8 @@ class R1:
         self.weight = weight
 
     def __call__(self, critique: Critique) -> Tensor:
-        return 0.5 * squared_gradient_norm(critique.critic, critique.real).mean()
+        """½‖∇D(x)‖², the mean over real images."""
+        return 0.5 * input_gradient(critique.critic, critique.real).square().sum(1).mean()
 
 
 class GradientPenalty:
@@ -38,7 +39,9 @@ class GradientPenalty:
         self.weight = weight
 
     def __call__(self, critique: Critique) -> Tensor:
+        """(‖∇D(x̂)‖ - 1)², the mean over interpolates."""
         real, fake = critique.real.float(), critique.fake.float()
         epsilon = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
         between = torch.lerp(fake, real, epsilon)
-        return (squared_gradient_norm(critique.critic, between).sqrt() - 1).square().mean()
+        # The norm's own derivative is 0 at 0, where that of a square root is infinite.
+        return (input_gradient(critique.critic, between).norm(dim=1) - 1).square().mean()
