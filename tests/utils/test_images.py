@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.utils.images import grid, save_gif, save_image, to_float, to_pil, to_uint8
+from ganforge.utils.images import grid, join_gif, save_gif, save_image, to_float, to_pil, to_uint8
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,20 @@ def test_gif_frames_and_durations(count, tmp_path):
             durations.append(gif.info.get("duration"))
             assert gif.convert("RGB").getpixel((4, 4))[0] == pytest.approx(80 * i, abs=4)
     assert durations == [50] * (count - 1) + [1500]
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "shown"),
+    [(3, 100, [0, 1, 2]), (5, 5, [0, 1, 2, 3, 4]), (6, 5, [1, 3, 5]), (9, 2, [3, 8])],
+)
+def test_long_gifs_are_thinned_evenly_to_the_last(count, most, shown, tmp_path):
+    pictures = [tmp_path / f"{i}.png" for i in range(count)]
+    for i, path in enumerate(pictures):
+        Image.new("L", (4, 4), 20 * i).save(path)
+    join_gif(pictures, tmp_path / "x.gif", most)
+    found = []
+    with Image.open(tmp_path / "x.gif") as gif:
+        for i in range(gif.n_frames):
+            gif.seek(i)
+            found.append(gif.convert("L").getpixel((0, 0)) // 20)
+    assert found == shown

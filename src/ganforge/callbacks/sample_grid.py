@@ -1,16 +1,14 @@
 """Pictures of fixed latents while the generator learns, and a GIF of them."""
 
-import math
 from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from PIL import Image
 
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
-from ganforge.utils.images import grid, save_gif, save_image, to_pil
+from ganforge.utils.images import grid, join_gif, save_image, to_pil
 
 
 class SampleGrid(Periodic):
@@ -51,13 +49,5 @@ class SampleGrid(Periodic):
         """Add the last grid and join at most ``most_frames``, evenly spaced, into a GIF."""
         super().on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
-            paths = sorted(self.folder.glob("step_*.png"))
-            stride = math.ceil(len(paths) / self.most_frames)
-            # Counted from the last, which is always among them; copies, so that files are closed.
-            frames = [_read(path) for path in paths[::-1][::stride][::-1]]
-            save_gif(frames, self.folder / "training.gif")
-
-
-def _read(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        return picture.copy()
+            pictures = sorted(self.folder.glob("step_*.png"))
+            join_gif(pictures, self.folder / "training.gif", self.most_frames)

@@ -14,7 +14,7 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
-from ganforge.utils.images import save_gif
+from ganforge.utils.images import join_gif
 
 DATA, FAKE, CRITIC = "#222222", "#2a9d5c", "#3366cc"
 
@@ -60,14 +60,21 @@ class TheoryFigure(Periodic):
         """Add the last frame and write the GIF."""
         super().on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
-            frames = [Image.open(path) for path in sorted(self.folder.glob("step_*.png"))]
-            save_gif(frames, self.folder / "training.gif")
+            join_gif(sorted(self.folder.glob("step_*.png")), self.folder / "training.gif")
 
 
 @torch.no_grad()
 def critic_probability(module: LightningModule, points: Tensor) -> Tensor:
-    """D's belief that points ``N×D`` are real, shape ``N``, on the CPU."""
-    logits = module.discriminator(points.to(module.device))
+    """D's belief that points ``N×D`` are real, shape ``N``, on the CPU.
+
+    In evaluation mode: dropout would draw from training's random state and tell another D.
+    """
+    was_training = module.discriminator.training
+    module.discriminator.eval()
+    try:
+        logits = module.discriminator(points.to(module.device))
+    finally:
+        module.discriminator.train(was_training)
     return module.objective.loss.probability(logits).flatten().cpu()
 
 

@@ -62,3 +62,13 @@ def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120)
     first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     with atomic_path(path) as temporary:
         first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def join_gif(pictures: Sequence[Path], path: Path, most_frames: int = 100) -> None:
+    """Join image files into a GIF: at most ``most_frames``, evenly spaced, the last among them."""
+    stride = math.ceil(len(pictures) / most_frames)
+    frames = []
+    for picture in pictures[::-1][::stride][::-1]:
+        with Image.open(picture) as frame:
+            frames.append(frame.copy())
+    save_gif(frames, path)
