@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-def _hidden_layers(inputs: int, hidden: Sequence[int]) -> list[nn.Module]:
+def _hidden_layers(inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for outputs in hidden:
         layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2, inplace=True)]
+        layers += [nn.Dropout(dropout)] if dropout else []
         inputs = outputs
     return layers
 
@@ -38,11 +39,10 @@ class MLPDiscriminator(nn.Module):
     def __init__(self, shape: Sequence[int], hidden: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
         inputs = math.prod(shape)
-        layers: list[nn.Module] = [nn.Flatten()]
-        for outputs in hidden:
-            layers += [*_hidden_layers(inputs, [outputs]), nn.Dropout(dropout)]
-            inputs = outputs
-        self.layers = nn.Sequential(*layers, nn.Linear(inputs, 1))
+        last = hidden[-1] if hidden else inputs
+        self.layers = nn.Sequential(
+            nn.Flatten(), *_hidden_layers(inputs, hidden, dropout), nn.Linear(last, 1)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every sample."""
