@@ -43,7 +43,7 @@ class EMA(Callback):
         self._loaded = {}
 
     def decay(self, images_seen: int, images_new: int) -> float:
-        """Weight of the old average when ``images_new`` images brought the total to ``images_seen``."""
+        """Weight of the old average after ``images_new`` images, the last of ``images_seen``."""
         half_life = self.half_life_kimg * 1000
         if self.ramp_up is not None:
             half_life = min(half_life, self.ramp_up * images_seen)
@@ -93,7 +93,7 @@ class EMA(Callback):
 
 @contextmanager
 def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[bool]:
-    """Use averaged weights in the block where an EMA callback keeps some; yields whether it does."""
+    """Use the averages of an EMA callback in the block; yields whether there is one."""
     ema = next((c for c in trainer.callbacks if isinstance(c, EMA)), None)
     if ema is None:
         yield False

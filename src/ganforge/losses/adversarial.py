@@ -1,8 +1,9 @@
 """Adversarial losses: pairs of what the discriminator and what the generator minimise.
 
 Every loss has one signature. Logits are the critic's unbounded outputs, any shape, and each method
-returns a scalar. ``probability`` reads logits as the chance that the input is real, which is 0.5
-everywhere when the two players are in balance.
+returns a scalar. ``probability`` reads logits as the chance that the input is real: 0.5 everywhere
+when minimax, non-saturating and least squares players are in balance. For hinge and Wasserstein it
+is a reading only, as their balance does not fix the logit.
 """
 
 import torch.nn.functional as F

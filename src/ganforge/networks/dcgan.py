@@ -5,6 +5,7 @@ generator, LeakyReLU 0.2 in the discriminator, weights drawn from N(0, 0.02).
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -49,7 +50,7 @@ class DCGANGenerator(nn.Module):
             nn.BatchNorm2d(plan[0]),
             nn.ReLU(inplace=True),
         ]
-        for inputs, outputs in zip(plan, plan[1:], strict=False):
+        for inputs, outputs in pairwise(plan):
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -67,8 +68,9 @@ class DCGANGenerator(nn.Module):
 class DCGANDiscriminator(nn.Module):
     """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``.
 
-    ``norm`` makes the layer after every inner convolution (batch norm in the paper); ``weight_norm``
-    wraps every convolution (such as the spectral norm of Miyato et al. 2018; None in the paper).
+    ``norm`` makes the layer after every inner convolution (batch norm in the paper);
+    ``weight_norm`` wraps every convolution (such as the spectral norm of Miyato et al. 2018; None
+    in the paper).
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class DCGANDiscriminator(nn.Module):
             nn.Conv2d(channels, plan[0], 4, 2, 1),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-        for inputs, outputs in zip(plan, plan[1:], strict=False):
+        for inputs, outputs in pairwise(plan):
             layers += [
                 nn.Conv2d(inputs, outputs, 4, 2, 1),
                 norm(outputs),
