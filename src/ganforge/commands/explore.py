@@ -1,0 +1,128 @@
+"""``ganforge explore``: what a generator learned, by tools that walk, add, search, dissect."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from torch import Tensor, nn
+from torchvision.transforms.functional import pil_to_tensor
+
+from ganforge.commands.common import LoadedRun, build, load_run
+from ganforge.commands.explore_files import write_findings
+from ganforge.commands.report import shown
+from ganforge.latent.space import Reals, Space, Tool
+from ganforge.metrics.cnn import CNNFeatures, Residual, resize
+from ganforge.metrics.features import with_channels
+from ganforge.utils.errors import UserError
+
+
+def explore(config: DictConfig) -> None:
+    """Run one tool on a run; pictures and a JSON of what it did go to ``<run>/explore/<tool>``."""
+    if config.seed < 0:
+        raise UserError(f"seed={config.seed} must not be negative")
+    name = config.tool_name
+    loaded = load_run(config.run, config.checkpoint, config.device)
+    check_latents(loaded)
+    tool: Tool = build(config.tool)
+    findings = tool(build_space(config, loaded))
+    folder = Path(config.output or loaded.run.folder / "explore" / name)
+    facts = {
+        "tool": name,
+        "settings": plain(config.tool),
+        "run": loaded.run.folder.name,
+        "step": loaded.step,
+        "averaged_weights": loaded.ema,
+        "seed": config.seed,
+    }
+    files = write_findings(findings, facts, folder, config.film)
+    console = Console()
+    for line in findings.lines:
+        console.print(line, soft_wrap=True, markup=False)
+    console.print(f"{', '.join(files)} in {shown(folder)}", soft_wrap=True)
+
+
+def plain(config: DictConfig) -> Any:
+    """Settings as plain values for the JSON."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def check_latents(loaded: LoadedRun) -> None:
+    """Refuse runs whose model does not make images from latents."""
+    hint = "explore needs a run that makes images from latents, such as of model=gan or model=dcgan"
+    if not hasattr(loaded.module, "draw_latents"):
+        model = type(loaded.module).__name__
+        raise UserError(f"{loaded.run.folder} holds a {model}, which has no latent space: {hint}")
+    if len(loaded.config.data.shape) != 3:
+        raise UserError(f"{loaded.run.folder} generates points, not images: {hint}")
+
+
+def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
+    """Join a run's generator, its data and the classifier of its data."""
+    data = build(loaded.config.data)
+    data.prepare_data()
+    data.setup("fit")
+    chosen: Any = config.features or loaded.config.get("features")
+    if not chosen:
+        raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
+    module, extractor = loaded.module, build(chosen)
+    extractor.to(module.device)
+    classifies = isinstance(extractor, CNNFeatures)
+    return Space(
+        generator=module.generator.requires_grad_(False),
+        latent_dim=module.latent_dim,
+        draw=module.draw_latents,
+        generate=module.generate,
+        features=lambda images: extractor(images.to(module.device)).features,
+        train=reals(data, "train"),
+        test=reals(data, "test"),
+        open_image=lambda path: open_image(path, data.size, data.channels),
+        seed=config.seed,
+        classify=extractor.attributes if classifies else None,
+        names=extractor.heads if classifies else {},
+        activations=Activations(extractor) if classifies else None,
+    )
+
+
+def reals(data: Any, split: str) -> Reals:
+    """A split with its labels by name."""
+    images = data.split(split)
+    labels = dict(enumerate(images.attributes.T)) if images.attributes is not None else {}
+    names = list(data.attribute_names)
+    return Reals(images.images, {names[i]: column for i, column in labels.items()})
+
+
+class Activations:
+    """Feature maps of a classifier after each residual block, differentiable by the image."""
+
+    def __init__(self, extractor: CNNFeatures) -> None:
+        self.body: nn.Sequential = extractor.network.body
+        self.size, self.channels = extractor.size, extractor.channels
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Read float images in ``[-1, 1]``."""
+        if images.shape[1] != self.channels:
+            images = images.mean(1, keepdim=True).expand(-1, self.channels, -1, -1)
+        x, maps = resize(images, self.size), []
+        for layer in self.body:
+            x = layer(x)
+            if isinstance(layer, Residual):
+                maps.append(x)
+        return maps
+
+
+def open_image(path: str, size: int, channels: int) -> Tensor:
+    """Read a picture as uint8 ``channels×size×size``: cropped to its central square, scaled."""
+    try:
+        with Image.open(Path(path).expanduser()) as image:
+            image = image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{path} cannot be read as a picture: {error}") from error
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    image = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    return with_channels(pil_to_tensor(image)[None], channels)[0]

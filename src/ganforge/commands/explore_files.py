@@ -1,0 +1,147 @@
+"""Findings of ``ganforge explore`` as files: labelled sheets, heat maps, films and a JSON."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from ganforge.latent.space import Film, Findings, Matrix, Sheet
+from ganforge.utils.errors import UserError
+from ganforge.utils.files import atomic_path, write_json
+from ganforge.utils.images import grid, save_gif, to_pil
+
+INK, FONT_SIZE, GAP = "#222222", 14, 2
+MILLISECONDS = 80
+
+
+def write_findings(
+    findings: Findings, facts: Mapping[str, Any], folder: Path, film: str
+) -> list[str]:
+    """Write every picture and ``explore.json``; returns the names of the files."""
+    if film not in FILMS:
+        raise UserError(f"film={film} is no kind of film: choose {' or '.join(FILMS)}")
+    files = []
+    for name, picture in findings.pictures.items():
+        if isinstance(picture, Film):
+            path = folder / f"{name}.{film}"
+            FILMS[film](film_frames(picture), path, picture.loops)
+        else:
+            path = folder / f"{name}.png"
+            draw = draw_sheet if isinstance(picture, Sheet) else draw_matrix
+            draw(picture, path)
+        files.append(path.name)
+    write_json({**facts, "findings": findings.numbers, "files": files}, folder / "explore.json")
+    return [*files, "explore.json"]
+
+
+def scale_for(side: int, smallest: int = 64) -> int:
+    """How often a pixel is repeated, so that small images can be seen."""
+    return max(1, math.ceil(smallest / side))
+
+
+def draw_sheet(sheet: Sheet, path: Path) -> None:
+    """Tile images with a word above each column and left of each row."""
+    columns, scale = len(sheet.columns), scale_for(sheet.images.shape[-1])
+    tiles = to_pil(grid(sheet.images, columns, padding=GAP, scale=scale)).convert("RGB")
+    cell_w = sheet.images.shape[-1] * scale + GAP
+    cell_h = sheet.images.shape[-2] * scale + GAP
+    font = ImageFont.load_default(FONT_SIZE)
+    left = round(max(font.getlength(word) for word in sheet.rows)) + 12
+    top = FONT_SIZE + 8 if any(sheet.columns) else 0
+    canvas = Image.new("RGB", (left + tiles.width, top + tiles.height), "white")
+    canvas.paste(tiles, (left, top))
+    pen = ImageDraw.Draw(canvas)
+    for i, word in enumerate(sheet.columns):
+        middle = left + GAP + i * cell_w + cell_w / 2
+        pen.text((middle, top - 3), word, INK, font, anchor="ms")
+    for i, word in enumerate(sheet.rows):
+        middle = top + GAP + i * cell_h + cell_h / 2
+        pen.text((left - 6, middle), word, INK, font, anchor="rm")
+    with atomic_path(path) as temporary:
+        canvas.save(temporary, optimize=True)
+
+
+def draw_matrix(matrix: Matrix, path: Path) -> None:
+    """Draw a heat map with its numbers; the largest of each row is framed."""
+    rows, columns = matrix.values.shape
+    figure = Figure(
+        figsize=(2.6 + 0.75 * columns, 1.2 + 0.38 * rows), dpi=100, layout="constrained"
+    )
+    axes = figure.subplots()
+    axes.imshow(matrix.values, cmap="Blues", vmin=0, aspect="auto")
+    middle = matrix.values.max() / 2
+    for i in range(rows):
+        for j in range(columns):
+            value = matrix.values[i, j]
+            colour = "white" if value > middle else INK
+            axes.text(j, i, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=9)
+        largest = int(matrix.values[i].argmax())
+        axes.add_patch(_frame(largest, i))
+    axes.set_xticks(range(columns), matrix.columns, rotation=30, ha="right")
+    axes.set_yticks(range(rows), matrix.rows)
+    axes.set_title(matrix.title, fontsize=10, loc="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _frame(column: int, row: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#e07a1f", lw=2)
+
+
+def film_frames(film: Film) -> list[Image.Image]:
+    """Tile the images of each frame."""
+    scale = scale_for(film.frames[0].shape[-1], 96)
+    return [to_pil(grid(frame, film.columns, padding=GAP, scale=scale)) for frame in film.frames]
+
+
+def write_gif(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
+    """Write an endless GIF; a film that does not loop rests on its last frame."""
+    if not loops:
+        save_gif(frames, path, MILLISECONDS)
+        return
+    # One palette of 256 colours for all frames: with one each, still areas flicker.
+    first, *rest = _with_one_palette(frames)
+    with atomic_path(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, duration=MILLISECONDS, loop=0)
+
+
+def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    wide = Image.new("RGB", (frames[0].width, sum(frame.height for frame in frames)))
+    for i, frame in enumerate(frames):
+        wide.paste(frame, (0, i * frame.height))
+    palette = wide.quantize(256)
+    plain = Image.Dither.NONE
+    return [frame.convert("RGB").quantize(palette=palette, dither=plain) for frame in frames]
+
+
+def write_mp4(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
+    """Write an MP4 (H.264); one that does not loop rests on its last frame."""
+    try:
+        from imageio_ffmpeg import write_frames
+    except ImportError as error:
+        raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg") from error
+    frames = [*frames, *[frames[-1]] * (0 if loops else 18)]
+    # H.264 wants even sides.
+    size = tuple(side + side % 2 for side in frames[0].size)
+    with atomic_path(path) as temporary:
+        writer = write_frames(
+            str(temporary), size, fps=1000 / MILLISECONDS, quality=8, macro_block_size=2,
+            output_params=["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"],
+        )  # fmt: skip
+        writer.send(None)
+        for frame in frames:
+            canvas = Image.new("RGB", size, "white")
+            canvas.paste(frame)
+            writer.send(canvas.tobytes())
+        writer.close()
+
+
+FILMS: dict[str, Callable[[Sequence[Image.Image], Path, bool], None]] = {
+    "gif": write_gif,
+    "mp4": write_mp4,
+}

@@ -1,0 +1,164 @@
+"""Lines through latent space: from one image, or one kind of image, to another."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganforge.latent.groups import Operand, find_groups
+from ganforge.latent.measure import Ridge, spearman
+from ganforge.latent.perceptual import distance, embed
+from ganforge.latent.space import Film, Findings, Sheet, Space
+from ganforge.utils.errors import UserError
+
+Path = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Points on the straight line from ``a`` to ``b`` (``N×D``) at ``t`` (``N`` or a scalar)."""
+    t = t.reshape(-1, 1)
+    return a + t * (b - a)
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Points on the arc from ``a`` to ``b`` (Shoemake 1985); the length goes straight."""
+    t = t.reshape(-1, 1)
+    long_a, long_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    a, b = a / long_a.clamp_min(1e-12), b / long_b.clamp_min(1e-12)
+    # Angles in double: near 0 and 180 degrees the arc cosine loses half of the digits.
+    cosine = (a.double() * b.double()).sum(1, keepdim=True).clamp(-1, 1)
+    angle = cosine.arccos()
+    sine = angle.sin()
+    straight = sine < 1e-6
+    sine = torch.where(straight, torch.ones_like(sine), sine)
+    weight_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / sine).to(a.dtype)
+    weight_b = torch.where(straight, t, (t * angle).sin() / sine).to(a.dtype)
+    return (weight_a * a + weight_b * b) * (long_a + t * (long_b - long_a))
+
+
+@torch.no_grad()
+def perceptual_path_length(
+    space: Space, path: Path, a: Tensor, b: Tensor, rng: torch.Generator, epsilon: float = 1e-3
+) -> float:
+    """Mean of d(G(path(t)), G(path(t + ε))) / ε² over one random t a pair (Karras et al. 2019).
+
+    d is ``perceptual.distance``: the values are not those of VGG's LPIPS. Images stay floats here:
+    a step of ε changes less than one of 256 levels.
+    """
+    lengths = []
+    t = torch.rand(len(a), generator=rng) * (1 - epsilon)
+    for za, zb, part in zip(a.split(50), b.split(50), t.split(50), strict=True):
+        device = next(iter(space.generator.parameters()), za).device
+        ends = [path(za, zb, part).to(device), path(za, zb, part + epsilon).to(device)]
+        one, other = [embed(space.activations, space.generator(z)) for z in ends]
+        lengths.append(distance(one, other).double() / epsilon**2)
+    return torch.cat(lengths).mean().item()
+
+
+def regressor(space: Space, attribute: str) -> tuple[Ridge, dict[str, float]]:
+    """Fit an attribute's value number to real training images; measured on held-out ones."""
+    if attribute not in space.train.labels:
+        known = ", ".join(space.train.labels) or "none"
+        raise UserError(f"the real images have no attribute {attribute!r}: there are {known}")
+    ridge = Ridge.fit(space.embed(space.train.images), space.train.labels[attribute])
+    truth = space.test.labels[attribute].double()
+    error = ridge(space.embed(space.test.images)) - truth
+    explained = 1 - error.square().mean() / truth.var(correction=0)
+    return ridge, {"held_out_mae": error.abs().mean().item(), "held_out_r2": explained.item()}
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Walks from ``a`` to ``b`` along each path, in ``steps`` stops, for ``pairs`` pairs of ends.
+
+    ``a`` and ``b`` are queries, whose ends are means of ``n`` samples out of ``pool``, or equally
+    long lists of seeds, one pair each. ``measure`` names an attribute of the real images: does it
+    rise along the way? ``path_length`` counts pairs of random latents for the path length.
+    """
+
+    a: Operand
+    b: Operand
+    paths: Mapping[str, Path]
+    steps: int = 9
+    pairs: int = 20
+    shown: int = 6
+    n: int = 10
+    pool: int = 4000
+    confidence: float = 0.0
+    measure: str | None = None
+    frames: int = 24
+    path_length: int = 500
+
+    def __call__(self, space: Space) -> Findings:
+        """Walk, draw and measure."""
+        a, b = self._ends(space)
+        t = torch.linspace(0, 1, self.steps)
+        walks = {
+            name: torch.stack([path(a, b, at) for at in t], 1) for name, path in self.paths.items()
+        }
+        images = {name: space.images(walk.flatten(0, 1)) for name, walk in walks.items()}
+        numbers = {name: self._numbers(space, path) for name, path in self.paths.items()}
+        if self.measure is not None:
+            ridge, quality = regressor(space, self.measure)
+            for name, pictures in images.items():
+                values = ridge(space.embed(pictures)).reshape(len(a), self.steps)
+                numbers[name] |= {
+                    "spearman": spearman(values).mean().item(),
+                    "spearman_of_pairs": spearman(values).tolist(),
+                    "mean_of_stops": values.mean(0).tolist(),
+                }
+            numbers["regressor"] = {"attribute": self.measure, **quality}
+        return Findings(
+            {"pairs": len(a), "steps": self.steps, **numbers},
+            [self._line(name, numbers[name]) for name in self.paths],
+            self._pictures(space, images, a, b),
+        )
+
+    def _ends(self, space: Space) -> tuple[Tensor, Tensor]:
+        if self.steps < 2:
+            raise UserError(f"tool.steps={self.steps} is too few: a walk has at least 2 stops")
+        groups = find_groups(space, [self.a, self.b], self.pool, self.confidence, space.rng())
+        rng, lists = space.rng(1), [group.query is None for group in groups]
+        if all(lists):
+            a, b = (group.z for group in groups)
+            if len(a) != len(b):
+                raise UserError(
+                    f"tool.a has {len(a)} seeds and tool.b {len(b)}: give as many of both"
+                )
+            return a, b
+        return tuple(group.means(self.pairs, self.n, rng) for group in groups)
+
+    def _numbers(self, space: Space, path: Path) -> dict[str, float]:
+        """Path length between random latents: the prior's, not that of the chosen ends."""
+        if space.activations is None or not self.path_length:
+            return {}
+        rng = space.rng(2)
+        a, b = space.draw(self.path_length, rng), space.draw(self.path_length, rng)
+        return {"perceptual_path_length": perceptual_path_length(space, path, a, b, rng)}
+
+    def _line(self, name: str, numbers: dict[str, float]) -> str:
+        parts = []
+        if "perceptual_path_length" in numbers:
+            parts.append(f"perceptual path length {numbers['perceptual_path_length']:.4g}")
+        if "spearman" in numbers:
+            parts.append(f"{self.measure} rises with Spearman {numbers['spearman']:.3f}")
+        return f"{name}: {', '.join(parts) or 'drawn'}"
+
+    def _pictures(
+        self, space: Space, images: dict[str, Tensor], a: Tensor, b: Tensor
+    ) -> dict[str, Sheet | Film]:
+        shown = min(self.shown, len(a))
+        stops = [f"{t:.2g}" for t in torch.linspace(0, 1, self.steps).tolist()]
+        rows = [str(pair + 1) for pair in range(shown)]
+        pictures = {
+            name: Sheet(pictures[: shown * self.steps], stops, rows)
+            for name, pictures in images.items()
+        }
+        for name, path in self.paths.items():
+            # There and back, slow at the ends: the last frame is followed by the first.
+            phase = torch.arange(self.frames) * (2 * torch.pi / self.frames)
+            films = [path(a[:shown], b[:shown], (1 - at.cos()) / 2) for at in phase]
+            frames = space.images(torch.cat(films)).split(shown)
+            pictures[f"{name}_film"] = Film(frames, columns=min(shown, 4))
+        return pictures
