@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ganforge.data.parallel import map_chunks
-from ganforge.data.source import SPLITS, Chunk, Names
+from ganforge.data.source import SPLITS, Chunk, Names, check_size
 from ganforge.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Avatars:
     def check(self, size: int | None, channels: int | None) -> None:
         """Refuse sizes at which the faces cannot be drawn or recognised."""
         del channels  # grey faces are as good as coloured ones
-        _check_size(size)
+        check_size("Avatars", size, *SIZES)
 
     def key(self) -> dict[str, Any]:
         """Return counts, seed and the versions of what draws the faces."""
@@ -144,7 +144,7 @@ def render(seed: str | int, size: int, **attributes: str) -> np.ndarray:
     The same seed is the same person, and an attribute that is not given is drawn from the seed:
     ``render(7, 64, glasses="glasses")`` and ``render(7, 64, glasses="none")`` differ in that alone.
     """
-    _check_size(size)
+    check_size("Avatars", size, *SIZES)
     for name, value in attributes.items():
         if value not in ATTRIBUTES.get(name, {}):
             known = ATTRIBUTES.get(name, ATTRIBUTES)
@@ -211,9 +211,3 @@ def _style() -> "Style":
 
     definition = resources.files("dicebear_styles") / "avataaars.json"
     return Style(json.loads(definition.read_text(encoding="utf-8")))
-
-
-def _check_size(size: int | None) -> None:
-    low, high = SIZES
-    if size is None or not low <= size <= high:
-        raise UserError(f"Avatars are drawn at {low} to {high} pixels, not {size}: set data.size.")

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ganforge.utils.errors import UserError
+
 SPLITS = ("train", "test")
 
 
@@ -47,3 +49,9 @@ class Source(Protocol):
 
     def names(self) -> Names:
         """Return the names of classes and attributes; asked after all chunks were drawn."""
+
+
+def check_size(what: str, size: int | None, low: int, high: int) -> None:
+    """Raise UserError unless ``size`` lies in the range that ``what`` can be drawn at."""
+    if size is None or not low <= size <= high:
+        raise UserError(f"{what} have {low} to {high} pixels a side, not {size}: set data.size.")
