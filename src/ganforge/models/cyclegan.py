@@ -1,0 +1,183 @@
+"""CycleGAN (Zhu et al. 2017): two domains without pairs, held together by the way back."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from ganforge.losses.objective import AdversarialObjective, Term, Terms
+from ganforge.models.image_pool import ImagePool
+from ganforge.models.translator import (
+    OptimizerFactory,
+    ScheduleFactory,
+    Translator,
+    evaluating,
+    with_schedules,
+)
+from ganforge.utils.images import to_float, to_uint8
+
+
+class CycleGAN(Translator):
+    """Generators A → B and B → A, and a critic of each domain; terms end in the domain they are of.
+
+    Every generator runs twice a step: once over both domains (translation and identity together,
+    which instance norm makes exact), once over the other's output. ``lambda_identity`` is a share
+    of ``lambda_cycle``; 0 leaves the identity passes out.
+    """
+
+    translators = {"a_to_b": "a_to_b", "b_to_a": "b_to_a"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        a_to_b: nn.Module,
+        b_to_a: nn.Module,
+        critic_a: nn.Module,
+        critic_b: nn.Module,
+        objective: AdversarialObjective,
+        optimizer_generator: OptimizerFactory,
+        optimizer_discriminator: OptimizerFactory,
+        schedule: ScheduleFactory | None = None,
+        lambda_adversarial: float = 2.0,
+        lambda_cycle: float = 10.0,
+        lambda_identity: float = 0.5,
+        pool_size: int = 50,
+        clip_gradient: float | None = None,
+        channels_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(clip_gradient, channels_last, seed)
+        self.a_to_b, self.b_to_a = a_to_b, b_to_a
+        self.critic_a, self.critic_b = critic_a, critic_b
+        self.objective = objective
+        self.optimizer_generator = optimizer_generator
+        self.optimizer_discriminator = optimizer_discriminator
+        self.schedule = schedule
+        self.lambda_adversarial = lambda_adversarial
+        self.lambda_cycle = lambda_cycle
+        self.lambda_identity = lambda_identity
+        self.pool_size = pool_size
+        self.pools: dict[str, ImagePool] = {}
+        self._pool_states: list[dict[str, dict[str, Tensor]]] = []
+
+    def on_fit_start(self) -> None:
+        """Start the pools, another choice on every rank, or take them from a checkpoint."""
+        super().on_fit_start()
+        self.pools = {
+            side: ImagePool(self.pool_size, 2 * (self.seed + self.global_rank) + i)
+            for i, side in enumerate("ab")
+        }
+        if self.global_rank < len(self._pool_states):
+            for side, state in self._pool_states[self.global_rank].items():
+                self.pools[side].load_state_dict(state, self.device)
+        self._pool_states = []
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+        """Translate, update both critics once, then both generators once."""
+        a, b = batch["a"], batch["b"]
+        self.count(len(a) + len(b))
+        optimizer_g, optimizer_d = self.optimizers()
+        fake_b, same_b = self._translate(self.a_to_b, a, b)
+        fake_a, same_a = self._translate(self.b_to_a, b, a)
+        with self.toggled_optimizer(optimizer_d):
+            terms_a = self.objective.discriminator(self.critic_a, a, self.pools["a"](fake_a))
+            terms_b = self.objective.discriminator(self.critic_b, b, self.pools["b"](fake_b))
+            self.update("discriminator", optimizer_d, _of_sides(terms_a, terms_b))
+        back_a, back_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
+        with self.toggled_optimizer(optimizer_g):
+            terms = _of_sides(
+                self.objective.generator(self.critic_a, fake_a),
+                self.objective.generator(self.critic_b, fake_b),
+                self.lambda_adversarial,
+            )
+            terms |= _of_sides(
+                {"cycle": distance(back_a, a)},
+                {"cycle": distance(back_b, b)},
+                self.lambda_cycle,
+            )
+            if self.lambda_identity:
+                terms |= _of_sides(
+                    {"identity": distance(same_a, a)},
+                    {"identity": distance(same_b, b)},
+                    self.lambda_identity * self.lambda_cycle,
+                )
+            self.update("generator", optimizer_g, terms)
+        self.step_schedules()
+
+    def _translate(self, generator: nn.Module, source: Tensor, target: Tensor) -> list[Tensor]:
+        """The translation of ``source`` and what the generator makes of its target domain."""
+        if not self.lambda_identity:
+            return [generator(source), target]
+        return list(generator(torch.cat([source, target])).split([len(source), len(target)]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer for both generators, one for both critics."""
+        generators = [*self.a_to_b.parameters(), *self.b_to_a.parameters()]
+        critics = [*self.critic_a.parameters(), *self.critic_b.parameters()]
+        optimizers = [self.optimizer_generator(generators), self.optimizer_discriminator(critics)]
+        return with_schedules(optimizers, self.schedule)
+
+    def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Pictures of uint8 images, a named column each, for both directions."""
+        a, b = to_float(a.to(self.device)), to_float(b.to(self.device))
+        with evaluating(self), torch.no_grad():
+            fake_b, fake_a = self.a_to_b(a), self.b_to_a(b)
+            columns = {
+                "a_to_b": {
+                    "real": a,
+                    "fake": fake_b,
+                    "reconstructed": self.b_to_a(fake_b),
+                    "identity": self.b_to_a(a),
+                },
+                "b_to_a": {
+                    "real": b,
+                    "fake": fake_a,
+                    "reconstructed": self.a_to_b(fake_a),
+                    "identity": self.a_to_b(b),
+                },
+            }
+        return {
+            way: {name: to_uint8(images) for name, images in row.items()}
+            for way, row in columns.items()
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add every rank's pools."""
+        super().on_save_checkpoint(checkpoint)
+        states = {side: pool.state_dict() for side, pool in self.pools.items()}
+        world = self.trainer.world_size
+        gathered = {
+            side: {
+                # Every rank has seen equally many images, so the pools are equally full.
+                key: self.all_gather(value.to(self.device)).cpu().reshape(world, *value.shape)
+                for key, value in state.items()
+            }
+            for side, state in states.items()
+        }
+        checkpoint["ganforge"]["pools"] = [
+            {
+                side: {key: value[rank].clone() for key, value in state.items()}
+                for side, state in gathered.items()
+            }
+            for rank in range(world)
+        ]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the pools until the device is known."""
+        super().on_load_checkpoint(checkpoint)
+        self._pool_states = checkpoint["ganforge"]["pools"]
+
+
+def distance(ours: Tensor, theirs: Tensor) -> Term:
+    """Mean absolute difference, in fp32; its weight is set where it is used."""
+    return Term(F.l1_loss(ours.float(), theirs))
+
+
+def _of_sides(terms_a: Terms, terms_b: Terms, weight: float = 1.0) -> Terms:
+    """Both sides' terms under names that end in the side; a reading stays a reading."""
+    return {
+        f"{name}_{side}": Term(term.value, term.weight * weight)
+        for side, terms in (("a", terms_a), ("b", terms_b))
+        for name, term in terms.items()
+    }

@@ -1,0 +1,92 @@
+"""pix2pix (Isola et al. 2017): from an image to its partner, learned from pairs."""
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from ganforge.losses.objective import AdversarialObjective, Term
+from ganforge.models.translator import (
+    OptimizerFactory,
+    ScheduleFactory,
+    Translator,
+    evaluating,
+    with_schedules,
+)
+from ganforge.utils.images import to_float, to_uint8
+
+
+class Pix2Pix(Translator):
+    """A generator A → B and a critic of pairs, ``N×(Ca+Cb)×H×W``: A beside a real or a made B.
+
+    Dropout is the generator's noise. ``noise_at_test`` keeps it on in translations, as the paper
+    does: then the same image gives another translation each time.
+    """
+
+    translators = {"a_to_b": "generator"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: AdversarialObjective,
+        optimizer_generator: OptimizerFactory,
+        optimizer_discriminator: OptimizerFactory,
+        schedule: ScheduleFactory | None = None,
+        lambda_adversarial: float = 1.0,
+        lambda_l1: float = 100.0,
+        noise_at_test: bool = False,
+        clip_gradient: float | None = None,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(clip_gradient, channels_last, seed)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.optimizer_generator = optimizer_generator
+        self.optimizer_discriminator = optimizer_discriminator
+        self.schedule = schedule
+        self.lambda_adversarial = lambda_adversarial
+        self.lambda_l1 = lambda_l1
+        self.noise_at_test = noise_at_test
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+        """Translate, update the critic once, then the generator once."""
+        a, b = batch["a"], batch["b"]
+        self.count(len(a))
+        optimizer_g, optimizer_d = self.optimizers()
+        fake = self.generator(a)
+        # The pair is what the objective knows as an image: an augmentation moves both halves alike.
+        real_pair, fake_pair = torch.cat([a, b], dim=1), torch.cat([a, fake.float()], dim=1)
+        with self.toggled_optimizer(optimizer_d):
+            terms = self.objective.discriminator(self.discriminator, real_pair, fake_pair)
+            self.update("discriminator", optimizer_d, terms)
+        with self.toggled_optimizer(optimizer_g):
+            terms = self.objective.generator(self.discriminator, fake_pair)
+            terms["adversarial"] = Term(terms["adversarial"].value, self.lambda_adversarial)
+            terms["l1"] = Term(F.l1_loss(fake.float(), b), self.lambda_l1)
+            self.update("generator", optimizer_g, terms)
+        self.step_schedules()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The generator's optimizer, then the discriminator's."""
+        optimizers = [
+            self.optimizer_generator(self.generator.parameters()),
+            self.optimizer_discriminator(self.discriminator.parameters()),
+        ]
+        return with_schedules(optimizers, self.schedule)
+
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        """Translate uint8 ``N×C×H×W`` of any height and width to uint8, with noise where chosen."""
+        if not self.noise_at_test:
+            return super().translate(images, direction)
+        network = self.network(direction)
+        with evaluating(self), torch.no_grad():
+            for part in network.modules():
+                part.training = isinstance(part, nn.Dropout)
+            return to_uint8(self._padded(network, to_float(images.to(self.device))))
+
+    def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Pictures of uint8 images, a named column each."""
+        return {"a_to_b": {"real": a, "fake": self.translate(a, "a_to_b"), "truth": b}}

@@ -1,0 +1,78 @@
+"""What the translators share: domains A and B, uint8 in and out, rates that fall."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganforge.models.base import AdversarialModule
+from ganforge.utils.images import to_float, to_uint8
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+ScheduleFactory = Callable[[Optimizer], LRScheduler]
+
+
+class Translator(AdversarialModule):
+    """A model of images ``a`` and ``b``. Its batches are ``{"a": N×Ca×H×W, "b": N×Cb×H×W}``.
+
+    ``translators`` maps each direction that it learns to the name of the network that goes there.
+    """
+
+    translators: dict[str, str]
+
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        """Translate uint8 ``N×C×H×W`` of any height and width to uint8; no gradient, no state.
+
+        Sides that the network does not take are padded by reflection, and cropped again.
+        """
+        with evaluating(self), torch.no_grad():
+            return to_uint8(self._padded(self.network(direction), to_float(images.to(self.device))))
+
+    def network(self, direction: str) -> nn.Module:
+        """The generator of one direction; a ValueError names those there are."""
+        if direction not in self.translators:
+            known = " and ".join(self.translators)
+            raise ValueError(f"this model translates {known}, not {direction}")
+        return getattr(self, self.translators[direction])
+
+    @staticmethod
+    def _padded(network: nn.Module, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        down, right = -height % network.multiple, -width % network.multiple
+        # Reflection needs more pixels than it adds; tiny images repeat their border instead.
+        mode = "reflect" if down < height and right < width else "replicate"
+        padded = F.pad(images, (0, right, 0, down), mode=mode)
+        return network(padded)[..., :height, :width]
+
+    def step_schedules(self) -> None:
+        """Move the rates on by one step, before a callback may save them."""
+        schedules = self.lr_schedulers()
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            if schedule is not None:
+                schedule.step()
+
+
+def with_schedules(
+    optimizers: list[Optimizer], schedule: ScheduleFactory | None
+) -> OptimizerLRScheduler:
+    """What ``configure_optimizers`` returns: the schedules are saved with a checkpoint."""
+    if schedule is None:
+        return optimizers
+    return optimizers, [schedule(optimizer) for optimizer in optimizers]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode in the block; every part then returns to the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
