@@ -1,0 +1,113 @@
+"""From single measurements to ratios, a table and a file."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+LABELS = {
+    "reference": "reference (fp32)",
+    "bare": "bare loop",
+    "ganforge": "ganforge train",
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of some rounds and their extremes."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """Summarise at least one value."""
+        return cls(median(values), min(values), max(values))
+
+    def text(self, form: str) -> str:
+        """The median, and the extremes in brackets."""
+        low, high = (format(value, form) for value in (self.low, self.high))
+        return f"{self.median:{form}} [dim]({low} to {high})[/]"
+
+
+@dataclass
+class Results:
+    """What all rounds measured: one dictionary a variant and round."""
+
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    overheads: list[float] = field(default_factory=list)
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def of(self, variant: str, key: str) -> list[float]:
+        """One reading of a variant, round by round."""
+        return [measured[variant][key] for measured in self.rounds]
+
+    def ratio(self, variant: str, base: str) -> Spread:
+        """Speed of ``variant`` over that of ``base``, each round by itself: the load drifts."""
+        speed, unit = (self.of(name, "images_per_second") for name in (variant, base))
+        return Spread.of([a / b for a, b in zip(speed, unit, strict=True)])
+
+    def share_of_peak(self, variant: str) -> float:
+        """Operations a second over those of a large matrix product in the same precision."""
+        precision = "32-true" if variant == "reference" else self.machine["precision"]
+        speed = median(self.of(variant, "images_per_second"))
+        return speed * self.machine["flops_per_image"] / self.machine["peak_flops"][precision]
+
+    def memory(self, variant: str) -> str:
+        """Peak of main memory, and of the accelerator's where there is one."""
+        keys = ("peak_memory", "peak_device_memory")
+        peaks = [max(self.of(variant, k)) for k in keys if k in self.rounds[0][variant]]
+        return " + ".join(f"{peak / 1e9:.2f} GB" for peak in peaks)
+
+    def summary(self) -> dict[str, Any]:
+        """The derived numbers, for the file."""
+        return {
+            "speedup": vars(self.ratio("ganforge", "reference")),
+            "lightning_overhead": vars(Spread.of(self.overheads)),
+            "share_of_peak": {name: self.share_of_peak(name) for name in LABELS},
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for the file."""
+        return {**vars(self), "summary": self.summary()}
+
+    def show(self, console: Console) -> None:
+        """Print the table and what to read it with."""
+        title = "DCGAN {size}×{size}, batch {batch_size}".format(**self.settings)
+        table = Table(title=title, title_justify="left")
+        table.add_column("loop")
+        for title in ("img/s", "× reference", "of peak", "peak memory"):
+            table.add_column(title, justify="right")
+        for name, label in LABELS.items():
+            table.add_row(
+                label,
+                Spread.of(self.of(name, "images_per_second")).text(".1f"),
+                self.ratio(name, "reference").text(".2f"),
+                f"{self.share_of_peak(name):.0%}",
+                self.memory(name),
+            )
+        console.print(table)
+        console.print(
+            "A step under Lightning, with its logging, takes longer than the same step in a bare "
+            f"loop by {Spread.of(self.overheads).text('.1%')}",
+            highlight=False,
+        )
+        console.print(self._circumstances(), highlight=False)
+
+    def _circumstances(self) -> str:
+        machine = self.machine
+        loads = [measured["load_average"] for measured in self.rounds]
+        libraries = ", ".join(f"{name} {v}" for name, v in machine["libraries"].items())
+        rounds, steps = len(self.rounds), self.settings["steps"]
+        return (
+            f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; "
+            f"Python {machine['python']}, {libraries}\n"
+            f"{self.date}; median (least to most) of {rounds} rounds in turn, {steps} "
+            f"steps each; load average {min(loads):.1f} to {max(loads):.1f}"
+        )

@@ -1,0 +1,59 @@
+"""What one benchmark measures, and the configuration that `ganforge train` would compose for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from ganforge.cli import config_dir
+
+BLOCK = 10  # steps between two turns in one process; the loggers write once in each
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One case, as the parent hands it to its child processes.
+
+    Args:
+        folder: scratch of this benchmark; holds the images that the reference reads.
+        steps: timed updates of the generator, after ``warmup`` untimed ones.
+        overrides: further ``key=value`` for the training configuration.
+
+    """
+
+    folder: str
+    size: int = 64
+    batch_size: int = 64
+    warmup: int = 5
+    steps: int = 20
+    log_every: int = 50
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> Path:
+        """Root of the image files, one class folder below it."""
+        return Path(self.folder) / "images"
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the generator, warm-up included."""
+        return self.warmup + self.steps
+
+
+def compose_training(settings: Settings) -> DictConfig:
+    """Compose what ``ganforge train model=dcgan data=avatars`` runs, without its evaluation."""
+    overrides = [
+        "model=dcgan",
+        "data=avatars",
+        f"data.size={settings.size}",
+        f"data.batch_size={settings.batch_size}",
+        f"trainer.max_steps={settings.total_steps}",
+        f"trainer.log_every_n_steps={settings.log_every}",
+        f"paths.output_dir={settings.folder}/run",
+        "name=bench",
+        "~callbacks.image_quality",
+        *settings.overrides,
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        return compose("train", overrides=overrides)
