@@ -65,7 +65,7 @@ def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     data = build(loaded.config.data)
     data.prepare_data()
     data.setup("fit")
-    chosen: Any = config.features or loaded.config.get("features")
+    chosen: Any = config.get("features") or loaded.config.get("features")
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
     module, extractor = loaded.module, build(chosen)

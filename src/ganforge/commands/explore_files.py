@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import get_data_path
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,7 +14,7 @@ from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path, write_json
 from ganforge.utils.images import grid, save_gif, to_pil
 
-INK, FONT_SIZE, GAP = "#222222", 14, 2
+INK, FONT_SIZE, GAP = "#222222", 13, 2
 MILLISECONDS = 80
 
 
@@ -48,7 +49,8 @@ def draw_sheet(sheet: Sheet, path: Path) -> None:
     tiles = to_pil(grid(sheet.images, columns, padding=GAP, scale=scale)).convert("RGB")
     cell_w = sheet.images.shape[-1] * scale + GAP
     cell_h = sheet.images.shape[-2] * scale + GAP
-    font = ImageFont.load_default(FONT_SIZE)
+    # Pillow's own font has no arrows and no Greek.
+    font = ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
     left = round(max(font.getlength(word) for word in sheet.rows)) + 12
     top = FONT_SIZE + 8 if any(sheet.columns) else 0
     canvas = Image.new("RGB", (left + tiles.width, top + tiles.height), "white")

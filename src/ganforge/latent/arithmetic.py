@@ -6,15 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.latent.groups import Group, Operand, Query, find_groups, spell
+from ganforge.latent.groups import Group, Operand, Query, find_groups, spell, to_shell
 from ganforge.latent.neighbours import nearest
 from ganforge.latent.space import Findings, Sheet, Space
 from ganforge.utils.errors import UserError
-
-
-def to_shell(z: Tensor) -> Tensor:
-    """Stretch latents to the length that normal latents of their dimension have: √D."""
-    return z * (z.shape[1] ** 0.5 / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
 
 
 def expected(a: Query, b: Query, c: Query) -> Query:

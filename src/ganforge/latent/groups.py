@@ -41,6 +41,11 @@ def _value_number(name: str, value: str, names: Mapping[str, list[str]]) -> int:
     raise UserError(f"attribute {name!r} has no value {value!r}: there are {known}")
 
 
+def to_shell(z: Tensor) -> Tensor:
+    """Stretch latents to the length that normal latents of their dimension have: √D."""
+    return z * (z.shape[1] ** 0.5 / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
+
+
 def spell(query: Query, names: Mapping[str, list[str]]) -> str:
     """Write a query with the names of its values."""
     return ",".join(f"{name}={names[name][value]}" for name, value in query.items())

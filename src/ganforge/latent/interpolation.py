@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.latent.groups import Operand, find_groups
+from ganforge.latent.groups import Operand, find_groups, to_shell
 from ganforge.latent.measure import Ridge, spearman
 from ganforge.latent.perceptual import distance, embed
 from ganforge.latent.space import Film, Findings, Sheet, Space
@@ -73,7 +73,8 @@ class Interpolation:
     """Walks from ``a`` to ``b`` along each path, in ``steps`` stops, for ``pairs`` pairs of ends.
 
     ``a`` and ``b`` are queries, whose ends are means of ``n`` samples out of ``pool``, or equally
-    long lists of seeds, one pair each. ``measure`` names an attribute of the real images: does it
+    long lists of seeds, one pair each; ``shell`` stretches means to the length that latents have,
+    without which their images are bland. ``measure`` names an attribute of the real images: does it
     rise along the way? ``path_length`` counts pairs of random latents for the path length.
     """
 
@@ -86,6 +87,7 @@ class Interpolation:
     n: int = 10
     pool: int = 4000
     confidence: float = 0.0
+    shell: bool = True
     measure: str | None = None
     frames: int = 24
     path_length: int = 500
@@ -127,7 +129,8 @@ class Interpolation:
                     f"tool.a has {len(a)} seeds and tool.b {len(b)}: give as many of both"
                 )
             return a, b
-        return tuple(group.means(self.pairs, self.n, rng) for group in groups)
+        a, b = (group.means(self.pairs, self.n, rng) for group in groups)
+        return (to_shell(a), to_shell(b)) if self.shell else (a, b)
 
     def _numbers(self, space: Space, path: Path) -> dict[str, float]:
         """Path length between random latents: the prior's, not that of the chosen ends."""

@@ -97,7 +97,7 @@ class Projection:
             ],
             {
                 "projection": Sheet(
-                    columns.flatten(0, 1), ["target", "best sample", "found"],
+                    columns.flatten(0, 1), ["target", "start", "found"],
                     [str(i + 1) for i in range(shown)],
                 ),
                 "search": Film(frames, columns=shown, loops=False),
