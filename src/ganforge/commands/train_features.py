@@ -46,6 +46,7 @@ def train_features(config: DictConfig, command: str) -> Path:
         },
         "recipe": {**asdict(recipe), "widths": list(recipe.widths)},
         "command": command,
+        "note": config.note,
         "torch": torch.__version__,
     }
     metadata["test_accuracy"] = measure(network, metadata, test, recipe)
