@@ -7,8 +7,9 @@ from torch import Tensor
 class ImagePool:
     """Shows a critic old fakes half of the time, so that it does not forget what it has seen.
 
-    Until ``size`` images are in the pool, every image enters it and is shown. Then an image is, with
-    equal chance, shown itself, or swapped with a random older one. ``size=0`` shows every image.
+    Until ``size`` images are in the pool, every image enters it and is shown. Then an image is,
+    with equal chance, shown itself, or swapped with a random older one. With ``size=0`` the critic
+    sees every image as it is made.
     """
 
     def __init__(self, size: int, seed: int) -> None:

@@ -1,6 +1,7 @@
 """A critic of patches (Isola et al. 2017): one logit for every overlapping piece of the image."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -13,21 +14,27 @@ class PatchGAN(nn.Module):
     """Images ``N×channels×H×W`` in ``[-1, 1]`` to logits ``N×1×H'×W'``.
 
     C64-C128-C256-C512: with ``layers=3`` a logit sees 70×70 pixels, with 1 it sees 16×16, with 2
-    34×34. The first layer has no norm. ``norm`` makes the others (instance norm in CycleGAN).
+    34×34. The first layer has no norm, ``norm`` makes the others' (instance norm in CycleGAN). A
+    conditional critic sees ``channels_condition`` channels more, in front.
     """
 
     def __init__(
-        self, channels: int, width: int = 64, layers: int = 3, norm: Norm = nn.InstanceNorm2d
+        self,
+        channels: int,
+        width: int = 64,
+        layers: int = 3,
+        norm: Norm = nn.InstanceNorm2d,
+        channels_condition: int = 0,
     ) -> None:
         super().__init__()
         if layers < 1:
             raise ValueError(f"a PatchGAN has at least 1 layer, not {layers}: set layers")
         widths = [width * min(2**i, 8) for i in range(layers + 1)]
         blocks: list[nn.Module] = [
-            nn.Conv2d(channels, width, 4, 2, 1),
+            nn.Conv2d(channels_condition + channels, width, 4, 2, 1),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-        for i, (narrow, wide) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for i, (narrow, wide) in enumerate(pairwise(widths), start=1):
             stride = 1 if i == layers else 2
             blocks += [
                 nn.Conv2d(narrow, wide, 4, stride, 1),

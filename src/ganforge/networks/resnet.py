@@ -5,6 +5,7 @@ image is normalised by itself, so a batch gives what its images give alone.
 """
 
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -59,14 +60,14 @@ class ResnetGenerator(nn.Module):
             nn.ReLU(inplace=True),
         ]
         widths = [width * 2**i for i in range(downsamplings + 1)]
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             layers += [
                 nn.Conv2d(narrow, wide, 3, 2, 1, bias=False),
                 _norm(wide),
                 nn.ReLU(inplace=True),
             ]
         layers += [ResidualBlock(widths[-1], dropout) for _ in range(blocks)]
-        for wide, narrow in zip(widths[::-1], widths[-2::-1], strict=False):
+        for wide, narrow in pairwise(widths[::-1]):
             layers += [
                 nn.ConvTranspose2d(wide, narrow, 3, 2, 1, output_padding=1, bias=False),
                 _norm(narrow),

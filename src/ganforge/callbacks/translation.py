@@ -1,0 +1,74 @@
+"""Pictures of fixed test images while a translator learns."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.loggers import log_picture
+from ganforge.callbacks.periodic import Periodic
+from ganforge.utils.images import grid, save_gif, save_image, to_pil
+
+
+class TranslationGrid(Periodic):
+    """Writes a picture of each direction every N steps, and a GIF of each at the end.
+
+    A row is a test image; the columns are what the model's ``panels`` gives: real, fake,
+    reconstructed and identity for CycleGAN; real, fake and truth for pix2pix.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every_n_steps: int = 200,
+        rows: int = 6,
+        seed: int = 0,
+        smallest_side: int = 512,
+    ) -> None:
+        super().__init__(every_n_steps, at_start=True)
+        self.folder = Path(folder)
+        self.rows = rows
+        self.seed = seed
+        self.smallest_side = smallest_side
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Draw and log the grids."""
+        if not trainer.is_global_zero:
+            return
+        a, b = self._images(trainer)
+        # Noise at test draws from the global state: leave that as it was.
+        with torch.random.fork_rng(), averaged(trainer, pl_module):
+            torch.manual_seed(self.seed)
+            panels = pl_module.panels(a, b)
+        for way, columns in panels.items():
+            picture = draw_panels(columns, self.smallest_side)
+            save_image(picture, self.folder / f"{way}_{step:06d}.png")
+            log_picture(trainer.loggers, f"samples/{way}", to_pil(picture), step)
+
+    def _images(self, trainer: Trainer) -> list[Tensor]:
+        """The same rows of both sides, so that pairs stay pairs."""
+        splits = [trainer.datamodule.domain(side).split("test") for side in "ab"]
+        count = min(map(len, splits))
+        order = np.random.default_rng(self.seed).permutation(count)[: self.rows]
+        return [split.images[torch.from_numpy(order)] for split in splits]
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the last grids and join each direction's into a GIF."""
+        super().on_train_end(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        for way in {path.stem.rpartition("_")[0] for path in self.folder.glob("*_to_*_*.png")}:
+            frames = [Image.open(path) for path in sorted(self.folder.glob(f"{way}_*.png"))]
+            save_gif(frames, self.folder / f"{way}.gif")
+
+
+def draw_panels(columns: dict[str, Tensor], smallest_side: int = 512) -> Tensor:
+    """One uint8 ``3×H×W`` picture: a row an image, a column an entry of ``columns``."""
+    coloured = [images.cpu().expand(-1, 3, -1, -1) for images in columns.values()]
+    rows = torch.stack(coloured, dim=1).flatten(0, 1)
+    scale = max(1, round(smallest_side / (rows.shape[-1] * len(columns))))
+    return grid(rows, len(columns), scale=scale)

@@ -1,0 +1,197 @@
+"""Two domains of images for translation: two data modules, drawn from together."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.loader import BatchLoader
+from ganforge.data.module import ImageDataModule
+from ganforge.data.source import Source
+from ganforge.utils.errors import UserError
+from ganforge.utils.images import to_float
+
+SIDES = ("a", "b")
+
+
+class TranslationDataModule(lightning.LightningDataModule):
+    """Domains A and B, each an ``ImageDataModule``, whose batches hold both: ``a`` and ``b``.
+
+    Args:
+        shape: of one image B, as networks are built from it.
+        paired: row i of A and row i of B show the same; else each side is shuffled by itself.
+        truth: the test splits are paired, so that translations can be compared with the truth.
+        load_size: side of the training images in the cache; a random ``size``×``size`` piece of it
+            is trained on. The sources must give test images of ``size``.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        a: Source,
+        b: Source,
+        shape: Sequence[int],
+        size: int,
+        channels_a: int,
+        channels_b: int,
+        data_dir: Path | str,
+        paired: bool,
+        truth: bool,
+        load_size: int | None = None,
+        batch_size: int = 1,
+        flip: bool = True,
+        seed: int = 0,
+        on_device: bool | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__()
+        load_size = load_size or size
+        if load_size < size:
+            raise UserError(
+                f"data.load_size is {load_size}, smaller than data.size {size}: pieces of that "
+                "size are cut out of it, so make it at least as large."
+            )
+        if paired and not truth:
+            raise UserError("data.paired=true needs data.truth=true: the test images are pairs too")
+        self.name, self.size, self.paired, self.truth = name, size, paired, truth
+        self.shape = tuple(shape)
+        self.channels = {"a": channels_a, "b": channels_b}
+        self._seed = seed
+        self._domains = {
+            side: ImageDataModule(
+                f"{name}-{side}",
+                source,
+                (self.channels[side], load_size, load_size),
+                data_dir,
+                batch_size,
+                self.channels[side],
+                size,
+                flip,
+                # Unpaired sides of equal length must not be shuffled alike.
+                seed if paired or side == "a" else seed + 1_000_003,
+                on_device,
+            )
+            for side, source in zip(SIDES, (a, b), strict=True)
+        }
+
+    def domain(self, side: str) -> ImageDataModule:
+        """The data module of one side, ``a`` or ``b``: its splits are what scores are made from."""
+        return self._domains[side]
+
+    def prepare_data(self) -> None:
+        """Build both caches unless they are there."""
+        for domain in self._domains.values():
+            domain.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open both caches; sides that should be pairs must be equally long."""
+        for domain in self._domains.values():
+            domain.setup(stage)
+        for split in [*(["train"] if self.paired else []), *(["test"] if self.truth else [])]:
+            counts = [len(self.domain(side).split(split)) for side in SIDES]
+            if counts[0] != counts[1]:
+                raise UserError(
+                    f"The {split} split of '{self.name}' has {counts[0]} images A and {counts[1]} "
+                    "images B: pairs need as many of each."
+                )
+
+    def train_dataloader(self) -> "PairLoader":
+        """Return the shuffled batches of this process."""
+        loaders = []
+        for domain in self._domains.values():
+            domain.trainer = self.trainer
+            loaders.append(domain.train_dataloader())
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        return PairLoader(*loaders, self.size, self.paired, [self._seed, rank])
+
+    def on_after_batch_transfer(
+        self,
+        batch: dict[str, Tensor],
+        dataloader_idx: int,  # noqa: ARG002 (Lightning's signature)
+    ) -> dict[str, Tensor]:
+        """Cut out the drawn pieces, mirror and normalise, on the device."""
+        return {
+            side: to_float(
+                _piece(batch[side], batch.get(f"flip_{side}"), batch[f"corner_{side}"], self.size)
+            )
+            for side in SIDES
+        }
+
+
+class PairLoader:
+    """Batches of both sides: uint8 ``a`` and ``b``, bool ``flip_*`` and int64 ``corner_*``.
+
+    Paired: B is looked up at A's rows, and both get the same mirror and corner. Unpaired: an epoch
+    is one pass over the larger side, and the smaller one begins again as often as needed. All that
+    is drawn depends on (seed, rank, epoch, position), so that a loaded state goes on exactly.
+    """
+
+    def __init__(
+        self, a: BatchLoader, b: BatchLoader, size: int, paired: bool, seed: list[int]
+    ) -> None:
+        self._a, self._b, self._size, self._paired, self._seed = a, b, size, paired, seed
+
+    def __len__(self) -> int:
+        return len(self._a) if self._paired else max(len(self._a), len(self._b))
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self._pairs() if self._paired else self._strangers()
+
+    def _pairs(self) -> Iterator[dict[str, Tensor]]:
+        images_b = self._b.data.images
+        for batch in self._a:
+            corner = self._corners(self._a, 0, batch["image"])
+            rows = images_b[batch["index"].to(images_b.device)]
+            yield _sides(batch, batch | {"image": rows}, corner, corner)
+
+    def _strangers(self) -> Iterator[dict[str, Tensor]]:
+        # The longer side first: it ends the epoch before a batch of the other is drawn in vain.
+        longer, shorter = sorted((self._a, self._b), key=len, reverse=True)
+        again = chain.from_iterable(iter(shorter) for _ in repeat(None))
+        for one, other in zip(longer, again, strict=False):
+            batch_a, batch_b = (one, other) if longer is self._a else (other, one)
+            corner_a = self._corners(self._a, 0, batch_a["image"])
+            corner_b = self._corners(self._b, 1, batch_b["image"])
+            yield _sides(batch_a, batch_b, corner_a, corner_b)
+
+    def _corners(self, loader: BatchLoader, side: int, images: Tensor) -> Tensor:
+        """Draw where a piece begins in every image: top and left, int64 ``N×2``."""
+        state = loader.state_dict()
+        rng = np.random.default_rng([*self._seed, side, state["epoch"], state["offset"]])
+        room = (images.shape[-2] - self._size + 1, images.shape[-1] - self._size + 1)
+        return torch.from_numpy(rng.integers(room, size=(len(images), 2)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return both positions."""
+        return {"a": self._a.state_dict(), "b": self._b.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self._a.load_state_dict(state["a"])
+        self._b.load_state_dict(state["b"])
+
+
+def _sides(
+    a: dict[str, Tensor], b: dict[str, Tensor], corner_a: Tensor, corner_b: Tensor
+) -> dict[str, Tensor]:
+    batch = {"a": a["image"], "b": b["image"], "corner_a": corner_a, "corner_b": corner_b}
+    if "flip" in a:
+        batch |= {"flip_a": a["flip"], "flip_b": b["flip"]}
+    return batch
+
+
+def _piece(images: Tensor, flip: Tensor | None, corners: Tensor, size: int) -> Tensor:
+    if images.shape[-2:] != (size, size):
+        pieces = [
+            image[:, top : top + size, left : left + size]
+            for image, (top, left) in zip(images, corners.tolist(), strict=True)
+        ]
+        images = torch.stack(pieces)
+    if flip is not None:
+        images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+    return images
