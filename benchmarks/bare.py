@@ -23,7 +23,8 @@ class BareLoop:
         self.device = pick_device()
         self.data = build(config.data)
         self.module: GAN = build(config.model).to(self.device)
-        self.module.setup("fit")
+        if config.model.channels_last:
+            self.module.to(memory_format=torch.channels_last)
         self.bf16 = pick_precision(config.trainer.precision) == "bf16-mixed"
         self.optimizer_g, self.optimizer_d = self.module.configure_optimizers()
         self.ema: EMA = build(config.callbacks.ema)
