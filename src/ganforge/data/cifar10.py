@@ -91,7 +91,7 @@ class CIFAR10:
 
     def _from_zips(self, split: str, decoder: Decoder) -> Iterator[Chunk]:
         listing, start = self._listings[split], 0
-        labels = np.array([CLASSES.index(name.split("/")[0]) for name in listing.names])
+        labels = _labels(listing)
         what = f"reading {split} images"
         for part in decode_files(listing, listing.names, decoder, what, workers=self._workers):
             yield Chunk(part.images, labels[start : start + len(part.images)])
@@ -114,15 +114,7 @@ class CIFAR10:
 
     @cached_property
     def _listings(self) -> dict[str, Listing]:
-        listings = {split: list_images(path) for split, path in self._found.zips.items()}
-        for listing in listings.values():
-            strange = {name.split("/")[0] for name in listing.names} - set(CLASSES)
-            if strange:
-                raise DamagedFileError(
-                    f"'{listing.root}' has the folder '{min(strange)}', which is no class of "
-                    "CIFAR-10: its members must be CLASS/NNNN.jpg."
-                )
-        return listings
+        return {split: list_images(path) for split, path in self._found.zips.items()}
 
     @cached_property
     def _found(self) -> _Found:
@@ -130,6 +122,16 @@ class CIFAR10:
         return find_or_download(
             "CIFAR-10", files, self._folder, self._download_dir, _find, _download
         )
+
+
+def _labels(listing: Listing) -> np.ndarray:
+    folders = [name.split("/")[0] for name in listing.names]
+    for strange in set(folders) - set(CLASSES):
+        raise DamagedFileError(
+            f"'{listing.root}' has the folder '{strange}', which is no class of CIFAR-10: "
+            "its members must be CLASS/NNNN.jpg."
+        )
+    return np.array([CLASSES.index(folder) for folder in folders])
 
 
 def _find(folder: Path) -> _Found | None:

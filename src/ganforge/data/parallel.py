@@ -33,7 +33,9 @@ def map_chunks(
     """
     parts = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    columns.append(TimeRemainingColumn())
+    quick = len(items) <= CHUNK
+    with Progress(*columns, console=Console(stderr=True), disable=quick) as progress:
         task = progress.add_task(what, total=len(items))
         for part, result in zip(parts, _results(function, parts, len(items), workers), strict=True):
             progress.advance(task, len(part))
