@@ -17,11 +17,12 @@ Operand = str | Mapping[str, str | int] | Sequence[int]
 def parse_query(query: str | Mapping[str, str | int], names: Mapping[str, list[str]]) -> Query:
     """Turn ``glasses=1,hair=bob`` (or a mapping) into value numbers by attribute.
 
+    ``glasses:1+hair:bob`` means the same and needs no quotes on a command line.
     Raises UserError for an attribute or a value that ``names`` does not have.
     """
     if isinstance(query, str):
-        pairs = [part.strip().partition("=") for part in re.split(r"[,+]", query)]
-        items = [(name.strip(), value.strip()) for name, _, value in pairs]
+        pairs = [re.split("[=:]", part, maxsplit=1) for part in re.split("[,+]", query)]
+        items = [(pair[0].strip(), pair[-1].strip()) for pair in pairs]
     else:
         items = [(str(name), str(value)) for name, value in query.items()]
     return {name: _value_number(name, value, names) for name, value in items}

@@ -57,10 +57,9 @@ def _rank_sum(values: Tensor, first: int) -> float:
     """Sum of the ranks of the first values; ties share their mean rank."""
     if len(values) <= 2000:
         return ranks(values)[:first].sum().item()
-    order, inverse, counts = values.unique(return_inverse=True, return_counts=True)
-    del order
+    _, inverse, counts = values.unique(return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
-    return (last - (counts - 1) / 2)[inverse][:first].sum().item()
+    return (last - (counts.double() - 1) / 2)[inverse][:first].sum().item()
 
 
 @dataclass(frozen=True)
