@@ -7,8 +7,10 @@ from rich.console import Console
 
 from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.commands.common import LoadedRun, build, load_run, need_latents
+from ganforge.commands.evaluate_translation import evaluate_translation
 from ganforge.commands.report import protocol_line, score_table
 from ganforge.metrics.scores import Scorer
+from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
 
@@ -16,6 +18,9 @@ from ganforge.utils.files import write_json
 def evaluate(config: DictConfig) -> None:
     """Print a table of scores and write them with their protocols into the run's folder."""
     loaded = load_run(config.run, config.checkpoint, config.device)
+    if isinstance(loaded.module, Translator):
+        evaluate_translation(config, loaded)
+        return
     need_latents(loaded)
     scorer = build_scorer(config, loaded)
     fakes = fake_batches(loaded.module, config.n, config.seed)

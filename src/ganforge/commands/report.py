@@ -13,7 +13,7 @@ from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.utils.runs import Run
 
-BETTER = {"is": "↑"}
+BETTER = {"is": "↑", "psnr": "↑", "ssim": "↑"}
 
 
 def shown(path: Path) -> str:
