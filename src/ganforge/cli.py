@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a model; pictures, scores and checkpoints go to outputs/<run>",
     "evaluate": "score a trained generator: FID, KID, Inception Score",
     "generate": "write pictures from seeds",
+    "translate": "translate images with a trained CycleGAN or pix2pix",
     "explore": "walk through latent space: interpolation, arithmetic, directions, projection",
 }
 
