@@ -30,7 +30,7 @@ def test_the_units_that_draw_an_attribute_are_found(space):
     falls = [entry["fall"] for entry in findings.numbers["act"]["ranked"]]
     assert falls == sorted(falls, reverse=True)
     kept = findings.numbers["act"]["still_classified"]
-    assert kept["best_off"] == 0
+    assert kept["best"] == 0
     assert findings.pictures["dissect"].rows[0] == "all units"
     assert len(findings.pictures["dissect"].images) == 3 * 6
 

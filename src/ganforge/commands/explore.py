@@ -123,6 +123,7 @@ def open_image(path: str, size: int, channels: int) -> Tensor:
         raise UserError(f"{path} cannot be read as a picture: {error}") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    image = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    # Cropped first: resize(box=...) would look beyond the box at its edges.
+    image = image.crop((left, top, left + side, top + side))
+    image = image.resize((size, size), Image.Resampling.LANCZOS)
     return with_channels(pil_to_tensor(image)[None], channels)[0]

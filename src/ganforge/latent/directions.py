@@ -153,8 +153,8 @@ class Directions:
     learn from ``pool`` classified samples; effects are means over ``measured`` others.
     """
 
-    supervised: Mapping[str, Supervised]
-    unsupervised: Mapping[str, Unsupervised]
+    supervised: Mapping[str, Supervised] | None
+    unsupervised: Mapping[str, Unsupervised] | None
     components: int = 5
     reach: float = 3.0
     strengths: int = 7
@@ -176,7 +176,7 @@ class Directions:
             f"{c.attribute}: {space.names[c.attribute][c.low]} → {space.names[c.attribute][c.high]}"
             for c in chosen
         ]
-        for name, method in self.supervised.items():
+        for name, method in (self.supervised or {}).items():
             found = torch.stack([self._learn(method, pool, contrast) for contrast in chosen])
             matrix = self._report(space, name, unit(found), words, numbers, pictures)
             own = [list(space.names).index(c.attribute) for c in chosen]
@@ -185,7 +185,7 @@ class Directions:
             lines.append(
                 f"{name}: {sum(right)} of {len(right)} directions move their own attribute most"
             )
-        for name, method in self.unsupervised.items():
+        for name, method in (self.unsupervised or {}).items():
             found = method(space, self.components)
             rows = [f"{name} {i + 1}" for i in range(len(found))]
             self._report(space, name, unit(found), rows, numbers, pictures)

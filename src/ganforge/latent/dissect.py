@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class Dissect:
         layers = self._layers(space.generator)
         z = Pool.sample(space, self.pool, space.rng()).matching(wanted)[: self.images]
         before = evidence(space.logits(space.images(z))[attribute], value)
-        numbers: dict[str, object] = {
+        numbers: dict[str, Any] = {
             "query": spell(wanted, space.names),
             "images": len(z),
             "evidence": before.mean().item(),
@@ -82,30 +83,30 @@ class Dissect:
         for name, layer in layers.items():
             fall = self._falls(space, layer, z, before, attribute, value)
             best = fall.argsort(descending=True, stable=True)
-            chosen = best[: self.units].tolist()
-            random = torch.randperm(len(fall), generator=space.rng(2))[: self.units].tolist()
+            random = torch.randperm(len(fall), generator=space.rng(2))
             kept = {}
-            for kind, units in (("best", chosen), ("random", random)):
+            for kind, order in (("best", best), ("random", random)):
+                units = order[: self.units].tolist()
                 with switched_off(layer, units):
                     images = space.images(z)
                 labels = space.logits(images)[attribute].argmax(1)
                 kept[kind] = (labels == value).double().mean().item()
                 pictures.append(images[:shown])
                 rows.append(f"{name}: {kind} {len(units)} off")
-            numbers[name] = {
-                "units": len(fall),
-                "ranked": [
-                    {"unit": u, "fall": fall[u].item()} for u in best[: self.listed].tolist()
-                ],
-                "still_classified": {"best_off": kept["best"], "random_off": kept["random"]},
-            }
-            lines.append(
-                f"{name}: with its best {len(chosen)} of {len(fall)} units off {kept['best']:.0%} "
-                f"of the images still are {spell(wanted, space.names)}, with random ones off "
-                f"{kept['random']:.0%}; strongest units {', '.join(map(str, chosen[:5]))}"
-            )
+            ranked = [{"unit": u, "fall": fall[u].item()} for u in best[: self.listed].tolist()]
+            numbers[name] = {"units": len(fall), "ranked": ranked, "still_classified": kept}
+            lines.append(self._line(name, numbers[name]))
         sheet = Sheet(torch.cat(pictures), [str(i + 1) for i in range(shown)], rows)
         return Findings(numbers, lines, {"dissect": sheet})
+
+    def _line(self, name: str, numbers: dict[str, Any]) -> str:
+        kept, off = numbers["still_classified"], min(self.units, numbers["units"])
+        strongest = ", ".join(str(entry["unit"]) for entry in numbers["ranked"][:5])
+        return (
+            f"{name}: with its best {off} of {numbers['units']} units off {kept['best']:.0%} of "
+            f"the images still are {self.query}, with random ones off {kept['random']:.0%}; strongest "
+            f"units {strongest}"
+        )
 
     def _layers(self, generator: nn.Module) -> dict[str, nn.Module]:
         known = dict(nonlinear_layers(generator))
