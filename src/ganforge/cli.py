@@ -78,6 +78,8 @@ def main() -> None:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
     sys.argv = [f"ganforge {name}", *arguments[1:]]
+    # Classes of the user's own that a configuration names lie where the command is typed.
+    sys.path.append(os.getcwd())
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
