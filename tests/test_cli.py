@@ -32,6 +32,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         (["train", "data.size=[32"], ["data.size=[32"]),
         (["train", "trainer.precision=16-mixed"], ["16-mixed", "bf16-mixed"]),
         (["train", "model.n_critic=0"], ["n_critic"]),
+        (["train", "regularizer=gradient_penalty"], ["batch norm", "norm=spectral"]),
         (["train", "data.size=28"], ["28", "32, 64, 128", "model=gan"]),
         (["train", "data.batch_size=0"], ["batch_size"]),
         (["train", "data.batch_size=100000"], ["batch_size"]),

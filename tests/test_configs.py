@@ -48,8 +48,8 @@ def test_every_model_steps(model: str, tmp_path: Path, data_dir: Path) -> None:
     "choice",
     [
         *(f"loss={name}" for name in options("loss")),
-        *(f"regularizer=[{name}]" for name in options("regularizer")),
-        f"regularizer=[{','.join(options('regularizer'))}]",
+        *(f"regularizer=[{name}] norm=none" for name in options("regularizer")),
+        f"regularizer=[{','.join(options('regularizer'))}] norm=spectral",
         *(f"augment={name}" for name in options("augment")),
         *(f"norm={name}" for name in options("norm")),
         *(f"logger={name}" for name in options("logger")),
@@ -66,7 +66,7 @@ def test_every_choice_steps_with_dcgan(
     monkeypatch.setenv("WANDB_MODE", "offline")
     logger = [] if choice.startswith("logger") else ["logger=[]"]
     accelerator = ["trainer.accelerator=cpu"]
-    step([*TINY_AVATARS, *TINY, *SMALL_NETWORKS, *logger, *accelerator, choice], tmp_path, data_dir)
+    step([*TINY_AVATARS, *TINY, *SMALL_NETWORKS, *logger, *accelerator, *choice.split()], tmp_path, data_dir)
 
 
 @pytest.mark.parametrize("toy", ["gaussian1d", "ring2d"])

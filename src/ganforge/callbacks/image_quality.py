@@ -14,7 +14,7 @@ from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.periodic import Periodic
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scores import Metric, Scorer
+from ganforge.metrics.scores import InceptionScore, Metric, Scorer
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.files import write_json
 
@@ -56,6 +56,11 @@ class ImageQuality(Periodic):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, at_start=True)
+        if not metrics or isinstance(metrics[0], InceptionScore):
+            raise ValueError(
+                "the first of callbacks.image_quality.metrics decides which checkpoint is the best: "
+                "put one there of which less is better, such as ganforge.metrics.scores.FID"
+            )
         self.features = features
         self.path = Path(path)
         self.cache_dir = cache_dir
@@ -96,7 +101,7 @@ class ImageQuality(Periodic):
             write_json([score.to_dict() for score in self.history], self.path)
 
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
-        real = real_images(trainer.datamodule, self.split, self.n_images)
+        real = real_images(trainer.datamodule, self.split, self.n_images, self.seed)
         self._scorer = Scorer(
             self.features, real, self.cache_dir, self.metrics, device=pl_module.device
         )

@@ -8,6 +8,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
 from ganforge.utils.runs import Run, find_run
@@ -59,8 +60,9 @@ def read_config(run: Run) -> DictConfig:
     """The configuration that a run was composed from."""
     try:
         config = OmegaConf.load(run.config)
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{run.config} cannot be read: {error}") from error
+    except (OSError, ValueError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise DamagedFileError(f"{run.config} cannot be read: {reason}") from error
     if not isinstance(config, DictConfig) or "model" not in config:
         raise DamagedFileError(f"{run.config} is not the configuration of a training run")
     return config

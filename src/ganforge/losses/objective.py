@@ -46,9 +46,13 @@ class AdversarialLoss(Protocol):
 
 
 class Regularizer(Protocol):
-    """A scalar penalty on a critique, and the weight it enters the loss with."""
+    """A scalar penalty on a critique, and the weight it enters the loss with.
+
+    ``per_sample`` penalties mean nothing for critics whose layers mix the samples of a batch.
+    """
 
     weight: float
+    per_sample: bool
 
     def __call__(self, critique: Critique) -> Tensor: ...  # noqa: D102
 

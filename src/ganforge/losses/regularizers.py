@@ -21,6 +21,8 @@ def input_gradient(critic: Critic, images: Tensor) -> Tensor:
 class R1:
     """½E‖∇D(x)‖² on real images (Mescheder et al. 2018, eq. 9); ``weight`` is the paper's γ."""
 
+    per_sample = False
+
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = weight
 
@@ -34,6 +36,8 @@ class GradientPenalty:
 
     The critic must treat samples one by one: no batch norm in it. ``weight`` is the paper's λ.
     """
+
+    per_sample = True
 
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = weight

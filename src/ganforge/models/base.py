@@ -42,6 +42,8 @@ class AdversarialModule(LightningModule):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
         """Choose the memory format before anything copies or wraps the networks."""
+        if str(self.trainer.precision).startswith("16"):
+            raise ValueError("fp16 needs a scaler for each player: use bf16-mixed or 32-true")
         if self.channels_last:
             self.to(memory_format=torch.channels_last)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ganforge.losses.objective import AdversarialObjective
@@ -11,6 +12,17 @@ from ganforge.models.base import AdversarialModule
 from ganforge.utils.images import to_uint8
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
+    """Raise ValueError where a penalty on single samples meets a critic that mixes them."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        for name, regularizer in objective.regularizers.items():
+            if regularizer.per_sample:
+                raise ValueError(
+                    f"regularizer {name} needs a discriminator that treats samples one by one, "
+                    "without batch norm: choose norm=none or norm=spectral"
+                )
 
 
 class GAN(AdversarialModule):
@@ -36,6 +48,7 @@ class GAN(AdversarialModule):
         super().__init__(clip_gradient, channels_last, seed)
         if n_critic < 1:
             raise ValueError(f"model.n_critic must be at least 1, not {n_critic}")
+        refuse_batch_norm(discriminator, objective)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
@@ -45,11 +58,14 @@ class GAN(AdversarialModule):
         self.n_critic = n_critic
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
-        """Update the discriminator ``n_critic`` times, then the generator once."""
+        """Update the discriminator ``n_critic`` times, then the generator once.
+
+        The generator's update goes through the last images that the discriminator saw, so that no
+        forward pass of the generator happens twice.
+        """
         optimizer_g, optimizer_d = self.optimizers()
         for real in batch["image"].chunk(self.n_critic):
             self.count(len(real))
-            # The generator's update below goes through the last of these, made only once.
             fake = self.generator(self.draw_latents(len(real), self.noise))
             with self.toggled_optimizer(optimizer_d):
                 terms = self.objective.discriminator(self.discriminator, real, fake)
