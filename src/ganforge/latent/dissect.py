@@ -104,8 +104,8 @@ class Dissect:
         strongest = ", ".join(str(entry["unit"]) for entry in numbers["ranked"][:5])
         return (
             f"{name}: with its best {off} of {numbers['units']} units off {kept['best']:.0%} of "
-            f"the images still are {self.query}, with random ones off {kept['random']:.0%}; strongest "
-            f"units {strongest}"
+            f"the images still are {self.query}, with random ones off {kept['random']:.0%}; "
+            f"strongest units {strongest}"
         )
 
     def _layers(self, generator: nn.Module) -> dict[str, nn.Module]:
