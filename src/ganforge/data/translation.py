@@ -127,14 +127,15 @@ class PairLoader:
     """Batches of both sides: uint8 ``a`` and ``b``, bool ``flip_*`` and int64 ``corner_*``.
 
     Paired: B is looked up at A's rows, and both get the same mirror and corner. Unpaired: an epoch
-    is one pass over the larger side, and the smaller one begins again as often as needed. All that
-    is drawn depends on (seed, rank, epoch, position), so that a loaded state goes on exactly.
+    is one pass over the larger side, while the smaller one goes round and round. All that is drawn
+    depends on (seed, rank, epoch, position), so that a loaded state goes on exactly.
     """
 
     def __init__(
         self, a: BatchLoader, b: BatchLoader, size: int, paired: bool, seed: list[int]
     ) -> None:
         self._a, self._b, self._size, self._paired, self._seed = a, b, size, paired, seed
+        self._endless: Iterator[dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:
         return len(self._a) if self._paired else max(len(self._a), len(self._b))
@@ -152,8 +153,9 @@ class PairLoader:
     def _strangers(self) -> Iterator[dict[str, Tensor]]:
         # The longer side first: it ends the epoch before a batch of the other is drawn in vain.
         longer, shorter = sorted((self._a, self._b), key=len, reverse=True)
-        again = chain.from_iterable(iter(shorter) for _ in repeat(None))
-        for one, other in zip(longer, again, strict=False):
+        if self._endless is None:
+            self._endless = chain.from_iterable(iter(shorter) for _ in repeat(None))
+        for one, other in zip(longer, self._endless, strict=False):
             batch_a, batch_b = (one, other) if longer is self._a else (other, one)
             corner_a = self._corners(self._a, 0, batch_a["image"])
             corner_b = self._corners(self._b, 1, batch_b["image"])
@@ -174,6 +176,7 @@ class PairLoader:
         """Continue from ``state``."""
         self._a.load_state_dict(state["a"])
         self._b.load_state_dict(state["b"])
+        self._endless = None
 
 
 def _sides(

@@ -39,7 +39,8 @@ def _convolution(width: int) -> list[nn.Module]:
 class ResnetGenerator(nn.Module):
     """Images ``N×channels_in×H×W`` to ``N×channels_out×H×W`` in ``[-1, 1]``.
 
-    H and W are any multiples of ``multiple``. The paper takes 6 blocks up to 128 pixels, 9 above.
+    H and W are any multiples of ``multiple``, at least ``smallest``. The paper takes 6 blocks up
+    to 128 pixels, 9 above.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ResnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 2**downsamplings
+        self.smallest = 4 * self.multiple
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
             nn.Conv2d(channels_in, width, 7, bias=False),

@@ -1,0 +1,369 @@
+import copy
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningDataModule
+from torch.testing import assert_close
+
+from ganforge.callbacks.ema import EMA
+from ganforge.data.loader import BatchLoader
+from ganforge.data.store import Images
+from ganforge.data.translation import PairLoader
+from ganforge.losses.adversarial import LeastSquares, NonSaturating
+from ganforge.losses.objective import AdversarialObjective
+from ganforge.models.cyclegan import CycleGAN
+from ganforge.models.image_pool import ImagePool
+from ganforge.models.pix2pix import Pix2Pix
+from ganforge.models.schedules import constant_then_linear
+from ganforge.networks.patchgan import PatchGAN
+from ganforge.networks.resnet import ResnetGenerator
+from ganforge.networks.unet import UNetGenerator
+from ganforge.utils.images import to_float
+
+SIZE = 16
+NETWORKS = ("a_to_b", "b_to_a", "critic_a", "critic_b")
+
+
+class Domains(LightningDataModule):
+    """Random uint8 domains of 12 and 9 images behind the project's own loader."""
+
+    def __init__(self, batch_size=2, paired=False, channels_a=3):
+        super().__init__()
+        rng = torch.Generator().manual_seed(1)
+        self.sides = [
+            Images(
+                torch.randint(256, (count, channels, SIZE, SIZE), generator=rng).byte(),
+                None,
+                None,
+                "",
+            )
+            for count, channels in ((12, channels_a), (12 if paired else 9, 3))
+        ]
+        self.batch_size, self.paired = batch_size, paired
+
+    def train_dataloader(self):
+        a, b = (
+            BatchLoader(side, self.batch_size, seed=seed, flip=True)
+            for seed, side in enumerate(self.sides)
+        )
+        return PairLoader(a, b, SIZE, self.paired, [0, 0])
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        return {side: to_float(batch[side]) for side in "ab"}
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, lr=2e-3, betas=(0.5, 0.999))
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.05)
+
+
+def make_cyclegan(seed=0, optimizer=adam, critic=PatchGAN, **options):
+    torch.manual_seed(seed)
+    return CycleGAN(
+        ResnetGenerator(3, 3, 4, 1, 1),
+        ResnetGenerator(3, 3, 4, 1, 1),
+        critic(3, 4, 1),
+        critic(3, 4, 1),
+        AdversarialObjective(LeastSquares()),
+        optimizer,
+        optimizer,
+        seed=seed,
+        **options,
+    )
+
+
+def make_pix2pix(seed=0, optimizer=adam, dropout=0.5, **options):
+    torch.manual_seed(seed)
+    return Pix2Pix(
+        UNetGenerator(1, 3, 3, 4, dropout),
+        PatchGAN(3, 4, 1, channels_condition=1),
+        AdversarialObjective(NonSaturating()),
+        optimizer,
+        optimizer,
+        seed=seed,
+        **options,
+    )
+
+
+def weights(module, names=NETWORKS):
+    return {
+        f"{name}.{key}": value.clone()
+        for name in names
+        for key, value in getattr(module, name).state_dict().items()
+    }
+
+
+def assert_same(ours, theirs, **tolerance):
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        assert_close(ours[key], theirs[key], msg=lambda m, key=key: f"{key}: {m}", **tolerance)
+
+
+@pytest.mark.parametrize(("lambda_identity", "passes"), [(0.5, 2), (0.0, 2)])
+def test_no_forward_pass_twice(lambda_identity, passes, tiny_trainer):
+    """A generator runs over real images once and over fakes once; a critic three times."""
+    module = make_cyclegan(lambda_identity=lambda_identity)
+    seen = {name: [] for name in NETWORKS}
+    for name, shapes in seen.items():
+        getattr(module, name).register_forward_hook(
+            lambda _, inputs, out, shapes=shapes: shapes.append(len(inputs[0]))
+        )
+    tiny_trainer(max_steps=1).fit(module, datamodule=Domains())
+    first = 4 if lambda_identity else 2  # translation and identity together
+    for name in ("a_to_b", "b_to_a"):
+        assert seen[name] == [first, 2][:passes]
+    for name in ("critic_a", "critic_b"):
+        assert seen[name] == [2, 2, 2]
+
+
+def test_steps_by_hand(tiny_trainer):
+    """A plain loop of the algorithm, every pass made for itself, gives the same weights."""
+    module = make_cyclegan(optimizer=sgd, pool_size=3)
+    g, f, d_a, d_b = (copy.deepcopy(getattr(module, name)) for name in NETWORKS)
+    data = Domains()
+    tiny_trainer(max_steps=3).fit(module, datamodule=data)
+
+    pools = ImagePool(3, 0), ImagePool(3, 1)
+    for batch in itertools.islice(data.train_dataloader(), 3):
+        a, b = to_float(batch["a"]), to_float(batch["b"])
+        loss = 0.0
+        for critic, real, fake, pool in ((d_a, a, f(b), pools[0]), (d_b, b, g(a), pools[1])):
+            shown = pool(fake.detach())
+            loss = loss + 0.5 * ((critic(real) - 1) ** 2).mean() + 0.5 * (critic(shown) ** 2).mean()
+        _descend(loss, d_a, d_b)
+        fake_a, fake_b = f(b), g(a)
+        loss = ((d_a(fake_a) - 1) ** 2).mean() + ((d_b(fake_b) - 1) ** 2).mean()
+        loss = loss + 10 * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
+        loss = loss + 5 * (F.l1_loss(f(a), a) + F.l1_loss(g(b), b))
+        _descend(loss, g, f)
+    by_hand = dict(zip(NETWORKS, (g, f, d_a, d_b), strict=True))
+    for name, network in by_hand.items():
+        for ours, theirs in zip(
+            getattr(module, name).parameters(), network.parameters(), strict=True
+        ):
+            assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def _descend(loss, *networks):
+    parameters = [p for network in networks for p in network.parameters()]
+    for p, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        p.data -= 0.05 * grad
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_an_update_moves_its_own_player_alone(precision, tiny_trainer):
+    module, moved, before = make_cyclegan(), [], {}
+    update = module.update
+
+    def spied(player, optimizer, terms):
+        before.update({name: weights(module, [name]) for name in NETWORKS})
+        update(player, optimizer, terms)
+        after = {name: weights(module, [name]) for name in NETWORKS}
+        moved.append(
+            (
+                player,
+                {
+                    n
+                    for n in NETWORKS
+                    if any((before[n][k] != v).any() for k, v in after[n].items())
+                },
+            )
+        )
+
+    module.update = spied
+    trainer = tiny_trainer(max_steps=2, precision=precision)
+    trainer.fit(module, datamodule=Domains())
+    critics, generators = {"critic_a", "critic_b"}, {"a_to_b", "b_to_a"}
+    assert moved == [("discriminator", critics), ("generator", generators)] * 2
+    assert trainer.global_step == 2
+    assert module.images_seen == 2 * 4
+
+
+class Kill(Callback):
+    """Saves and ends at a step, in the middle of an epoch."""
+
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+            trainer.fit_loop.epoch_loop.min_steps = 0
+
+
+@pytest.mark.parametrize("make", [make_cyclegan, make_pix2pix])
+@pytest.mark.parametrize("stop", [4, 6, 7])
+def test_a_resumed_run_ends_with_the_same_weights(make, stop, tiny_trainer, tmp_path):
+    """Pool, rates, optimizers, averages and the position in both domains are in the checkpoint."""
+    paired = make is make_pix2pix
+    names = ["generator", "discriminator"] if paired else NETWORKS
+    averaged = ["generator"] if paired else ["a_to_b", "b_to_a"]
+    options = {"dropout": 0.0} if paired else {"pool_size": 3}
+
+    def run(seed, callbacks, ckpt_path=None):
+        module = make(seed, schedule=lambda o: constant_then_linear(o, 10, 0.3), **options)
+        callbacks = [EMA(0.01, networks=averaged), *callbacks]
+        trainer = tiny_trainer(max_steps=10, callbacks=callbacks)
+        data = Domains(paired=paired, channels_a=1 if paired else 3)
+        trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+        return module, callbacks[0], trainer
+
+    whole, average, _ = run(0, [])
+    path = tmp_path / "killed.ckpt"
+    _, _, trainer = run(0, [Kill(stop, path)])
+    assert trainer.global_step == stop
+    state = torch.load(path, weights_only=True)
+    assert state["global_step"] == stop
+    resumed, average_too, trainer = run(9, [], path)
+    assert trainer.global_step == 10
+    assert resumed.images_seen == whole.images_seen
+    assert_same(weights(resumed, names), weights(whole, names), rtol=0, atol=0)
+    for name in averaged:
+        ours, theirs = average.averages[name], average_too.averages[name]
+        assert_same(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=0, atol=0)
+
+
+def test_the_rate_stays_then_falls_to_zero(tiny_trainer):
+    module, rates = make_cyclegan(schedule=lambda o: constant_then_linear(o, 8, 0.5)), []
+    update = module.update
+
+    def spied(player, optimizer, terms):
+        rates.append(optimizer.param_groups[0]["lr"] / 2e-3)
+        update(player, optimizer, terms)
+
+    module.update = spied
+    tiny_trainer(max_steps=8).fit(module, datamodule=Domains())
+    assert rates[::2] == rates[1::2]
+    assert rates[::2] == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+    with pytest.raises(ValueError, match="share between 0 and 1"):
+        constant_then_linear(adam(module.parameters()), 5, 1.5)
+
+
+def test_a_pool_mixes_old_and_new():
+    pool = ImagePool(5, seed=0)
+    images = torch.arange(400.0).view(400, 1, 1, 1)
+    shown = torch.cat([pool(batch) for batch in images.split(4)]).flatten()
+    assert_close(shown[:5], images.flatten()[:5])
+    new = (shown == images.flatten())[5:].float().mean()
+    assert 0.4 < new < 0.6
+    assert len(pool) == 5
+    # Nothing is lost or doubled: what was not shown yet is still in the pool.
+    held = set(pool.state_dict()["images"].flatten().tolist())
+    later = shown[5:].tolist()
+    assert set(later) | held >= set(range(5, 400))
+
+
+def test_a_pool_goes_on_where_it_was_saved():
+    pool, other = ImagePool(3, seed=0), ImagePool(3, seed=8)
+    images = torch.randn(40, 1, 2, 2)
+    pool(images[:10])
+    other.load_state_dict(pool.state_dict(), "cpu")
+    assert_close(other(images[10:]), pool(images[10:]), rtol=0, atol=0)
+    empty = ImagePool(3, seed=1)
+    empty.load_state_dict(ImagePool(3, seed=0).state_dict(), "cpu")
+    assert len(empty) == 0
+
+
+def test_a_pool_of_zero_shows_every_image_and_detaches():
+    images = torch.randn(4, 1, 2, 2, requires_grad=True)
+    shown = ImagePool(0, 0)(images)
+    assert_close(shown, images.detach())
+    assert not shown.requires_grad
+    with pytest.raises(ValueError, match="0 images or more, not -1"):
+        ImagePool(-1, 0)
+
+
+def test_identity_keeps_a_translator_from_turning_colours(tiny_trainer):
+    """Generators that both invert are perfect cycles: the identity term alone objects."""
+
+    class Inverter(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor(-1.0))
+
+        def forward(self, x):
+            return self.gain * x
+
+    terms = {}
+    module = make_cyclegan()
+    module.a_to_b, module.b_to_a = Inverter(), Inverter()
+    update = module.update
+
+    def spied(player, optimizer, found):
+        terms.update(found)
+        update(player, optimizer, found)
+
+    module.update = spied
+    tiny_trainer(max_steps=1).fit(module, datamodule=Domains())
+    assert terms["cycle_a"].value.item() == pytest.approx(0, abs=1e-6)
+    assert terms["identity_a"].value.item() > 0.5
+    assert terms["identity_a"].weight == 5
+    assert terms["cycle_b"].weight == 10
+    assert {"adversarial_a", "adversarial_b", "D(x)_a"} < set(terms)
+    assert terms["D(x)_a"].weight == 0
+
+
+@pytest.mark.parametrize("size", [(16, 16), (5, 33), (2, 3)])
+def test_translation_takes_any_size_and_leaves_no_trace(size):
+    module = make_cyclegan()
+    module.train()
+    images = torch.randint(256, (2, 3, *size)).byte()
+    state = torch.get_rng_state()
+    fake = module.translate(images, "a_to_b")
+    assert fake.shape == images.shape
+    assert fake.dtype == torch.uint8
+    assert all(part.training for part in module.modules())
+    assert_close(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match="a_to_b and b_to_a, not b_to_c"):
+        module.translate(images, "b_to_c")
+
+
+def test_panels_show_both_ways():
+    panels = make_cyclegan().panels(*(torch.zeros(2, 3, 16, 16).byte() for _ in "ab"))
+    assert set(panels) == {"a_to_b", "b_to_a"}
+    assert list(panels["a_to_b"]) == ["real", "fake", "reconstructed", "identity"]
+
+
+def test_pix2pix_by_hand(tiny_trainer):
+    module = make_pix2pix(optimizer=sgd, dropout=0.0, channels_last=False)
+    g, d = copy.deepcopy(module.generator), copy.deepcopy(module.discriminator)
+    data = Domains(paired=True, channels_a=1)
+    tiny_trainer(max_steps=2).fit(module, datamodule=data)
+    for batch in itertools.islice(data.train_dataloader(), 2):
+        a, b = to_float(batch["a"]), to_float(batch["b"])
+        fake = g(a)
+        real_logits, fake_logits = (d(torch.cat([a, x], 1)) for x in (b, fake.detach()))
+        _descend(F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean(), d)
+        adversarial = F.softplus(-d(torch.cat([a, fake], 1))).mean()
+        _descend(adversarial + 100 * F.l1_loss(fake, b), g)
+    for ours, theirs in ((module.generator, g), (module.discriminator, d)):
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert_close(p, q, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_dropout_is_noise_at_test_only_by_choice(noise):
+    module = make_pix2pix(noise_at_test=noise)
+    grey = torch.randint(256, (1, 1, 16, 16)).byte()
+    first, second = (module.translate(grey, "a_to_b") for _ in range(2))
+    assert torch.equal(first, second) is not noise
+    assert first.shape == (1, 3, 16, 16)
+    with pytest.raises(ValueError, match="translates a_to_b, not b_to_a"):
+        module.translate(grey, "b_to_a")
+
+
+def test_l1_alone_trains_without_the_critic(tiny_trainer):
+    """The baseline: the adversarial term is read, never optimised."""
+    results = []
+    for bias in (0.0, 3.0):
+        module = make_pix2pix(dropout=0.0, lambda_adversarial=0.0)
+        module.discriminator.layers[0].bias.data += bias
+        tiny_trainer(max_steps=2).fit(module, datamodule=Domains(paired=True, channels_a=1))
+        results.append(weights(module, ["generator"]))
+    assert_same(*results, rtol=0, atol=0)
