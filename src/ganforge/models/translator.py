@@ -43,7 +43,9 @@ class Translator(AdversarialModule):
     @staticmethod
     def _padded(network: nn.Module, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        down, right = -height % network.multiple, -width % network.multiple
+        down, right = (
+            max(network.smallest - side, -side % network.multiple) for side in (height, width)
+        )
         # Reflection needs more pixels than it adds; tiny images repeat their border instead.
         mode = "reflect" if down < height and right < width else "replicate"
         padded = F.pad(images, (0, right, 0, down), mode=mode)

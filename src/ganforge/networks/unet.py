@@ -32,7 +32,7 @@ class UNetGenerator(nn.Module):
         super().__init__()
         if downsamplings < 2:
             raise ValueError(f"a U-Net halves at least twice, not {downsamplings} times")
-        self.multiple = 2**downsamplings
+        self.multiple = self.smallest = 2**downsamplings
         widths = [width * min(2**i, 8) for i in range(downsamplings)]
         inputs = [channels_in, *widths[:-1]]
         self.encoder = nn.ModuleList()

@@ -1,0 +1,108 @@
+"""``ganforge translate``: image files of any size through a trained translator."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from ganforge.commands.common import LoadedRun, load_run
+from ganforge.commands.report import shown
+from ganforge.data.decode import flatten, to_array
+from ganforge.data.listing import list_images
+from ganforge.models.tiles import translate_tiled
+from ganforge.models.translator import Translator
+from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.images import save_image
+
+WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# What Pillow's decoders are known to raise on broken files.
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError)
+
+
+def translate(config: DictConfig) -> None:
+    """Translate a file or every image of a folder; unreadable ones are reported and left out."""
+    if config.tile < 4 * config.overlap or config.overlap < 0:
+        raise UserError(
+            f"tile={config.tile} overlap={config.overlap}: a tile must be at least four overlaps "
+            "wide, such as tile=768 overlap=64"
+        )
+    source, output = Path(config.input).expanduser(), Path(config.output).expanduser()
+    names = _names(source)
+    folder = source if source.is_dir() else source.parent
+    if output.resolve() == folder.resolve():
+        raise UserError(f"output={output} is where the input lies: choose another folder")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: choose a folder")
+    loaded = load_run(config.run, config.checkpoint, config.device)
+    channels = _channels(loaded, config.direction)
+    torch.manual_seed(config.seed)
+    bad: list[str] = []
+    console = Console(stderr=True)
+    for name in track(names, "translating", console=console, transient=True):
+        try:
+            image = _read(folder / name, channels)
+        except (*UNREADABLE, Image.DecompressionBombError) as error:
+            bad.append(f"{name} ({_reason(error)})")
+            continue
+        fake = translate_tiled(
+            lambda part: loaded.module.translate(part, config.direction),
+            image[None],
+            config.tile,
+            config.overlap,
+        )
+        save_image(fake[0], output / written_name(name))
+    for line in bad:
+        console.print(f"skipped: {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(bad) == len(names):
+        raise DamagedFileError(f"none of {len(names)} files in {source} could be read as an image")
+    Console().print(
+        f"{len(names) - len(bad)} of {len(names)} images translated {config.direction} by step "
+        f"{loaded.step} into {shown(output)}",
+        soft_wrap=True,
+    )
+
+
+def _names(source: Path) -> list[str]:
+    """Relative names of the images; a file needs no known suffix."""
+    if source.is_file():
+        return [source.name]
+    if not source.is_dir():
+        raise UserError(f"input={source} is neither an image file nor a folder of images")
+    return list_images(source).names
+
+
+def written_name(name: str) -> str:
+    """The name of a translation: the same, with .png behind it where we cannot write its format."""
+    return name if Path(name).suffix.lower() in WRITABLE else f"{name}.png"
+
+
+def _channels(loaded: LoadedRun, direction: str) -> int:
+    if not isinstance(loaded.module, Translator):
+        raise UserError(
+            f"{loaded.run.folder} holds a {type(loaded.module).__name__}, which does not translate "
+            "images: train one with model=cyclegan or model=pix2pix"
+        )
+    if direction not in loaded.module.translators:
+        known = " or ".join(loaded.module.translators)
+        raise UserError(f"direction={direction} is not learned by {loaded.run.folder}: use {known}")
+    return loaded.config.data[f"channels_{direction[0]}"]
+
+
+def _read(path: Path, channels: int) -> Tensor:
+    """Decode a file to uint8 ``C×H×W``, oriented, transparency on white."""
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.load()
+        array = to_array(flatten(ImageOps.exif_transpose(image), channels))
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image that Pillow knows"
+    return (str(error) or type(error).__name__).splitlines()[0]
