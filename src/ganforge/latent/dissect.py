@@ -59,7 +59,7 @@ class Dissect:
     query: str
     layers: Sequence[str] | None = None
     images: int = 32
-    units: int = 20
+    units: int = 8
     listed: int = 10
     shown: int = 6
     pool: int = 2000
