@@ -49,7 +49,7 @@ def module(tmp_path, a=None, b=None, paired=False, truth=True, **options):
         a or Numbered(),
         b or Numbered(first=100),
         (3, 8, 8),
-        **{"size": 8, "channels_a": 3, "channels_b": 3, "batch_size": 2, **options},
+        **{"size": 8, "channels": 3, "channels_a": 3, "batch_size": 2, **options},
         data_dir=tmp_path,
         paired=paired,
         truth=truth,

@@ -27,18 +27,10 @@ UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, Looku
 
 def translate(config: DictConfig) -> None:
     """Translate a file or every image of a folder; unreadable ones are reported and left out."""
-    if config.tile < 4 * config.overlap or config.overlap < 0:
-        raise UserError(
-            f"tile={config.tile} overlap={config.overlap}: a tile must be at least four overlaps "
-            "wide, such as tile=768 overlap=64"
-        )
     source, output = Path(config.input).expanduser(), Path(config.output).expanduser()
     names = _names(source)
     folder = source if source.is_dir() else source.parent
-    if output.resolve() == folder.resolve():
-        raise UserError(f"output={output} is where the input lies: choose another folder")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"output={output} is a file: choose a folder")
+    _check(config, folder, output)
     loaded = load_run(config.run, config.checkpoint, config.device)
     channels = _channels(loaded, config.direction)
     torch.manual_seed(config.seed)
@@ -68,6 +60,19 @@ def translate(config: DictConfig) -> None:
     )
 
 
+def _check(config: DictConfig, folder: Path, output: Path) -> None:
+    """Raise a UserError for pieces or an output that cannot be."""
+    if config.overlap < 0 or config.tile < max(32, 4 * config.overlap):
+        raise UserError(
+            f"tile={config.tile} overlap={config.overlap}: a tile must be at least 32 pixels and "
+            "four overlaps wide, such as tile=768 overlap=64"
+        )
+    if output.resolve() == folder.resolve():
+        raise UserError(f"output={output} is where the input lies: choose another folder")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: choose a folder")
+
+
 def _names(source: Path) -> list[str]:
     """Relative names of the images; a file needs no known suffix."""
     if source.is_file():
@@ -91,7 +96,7 @@ def _channels(loaded: LoadedRun, direction: str) -> int:
     if direction not in loaded.module.translators:
         known = " or ".join(loaded.module.translators)
         raise UserError(f"direction={direction} is not learned by {loaded.run.folder}: use {known}")
-    return loaded.config.data[f"channels_{direction[0]}"]
+    return loaded.config.data["channels_a" if direction[0] == "a" else "channels"]
 
 
 def _read(path: Path, channels: int) -> Tensor:

@@ -26,6 +26,7 @@ class TranslationDataModule(lightning.LightningDataModule):
         shape: of one image B, as networks are built from it.
         paired: row i of A and row i of B show the same; else each side is shuffled by itself.
         truth: the test splits are paired, so that translations can be compared with the truth.
+        channels: of B; ``channels_a`` of A.
         load_size: side of the training images in the cache; a random ``size``×``size`` piece of it
             is trained on. The sources must give test images of ``size``.
 
@@ -38,8 +39,8 @@ class TranslationDataModule(lightning.LightningDataModule):
         b: Source,
         shape: Sequence[int],
         size: int,
+        channels: int,
         channels_a: int,
-        channels_b: int,
         data_dir: Path | str,
         paired: bool,
         truth: bool,
@@ -60,16 +61,16 @@ class TranslationDataModule(lightning.LightningDataModule):
             raise UserError("data.paired=true needs data.truth=true: the test images are pairs too")
         self.name, self.size, self.paired, self.truth = name, size, paired, truth
         self.shape = tuple(shape)
-        self.channels = {"a": channels_a, "b": channels_b}
+        self.channels, channels_of = channels, {"a": channels_a, "b": channels}
         self._seed = seed
         self._domains = {
             side: ImageDataModule(
                 f"{name}-{side}",
                 source,
-                (self.channels[side], load_size, load_size),
+                (channels_of[side], load_size, load_size),
                 data_dir,
                 batch_size,
-                self.channels[side],
+                channels_of[side],
                 size,
                 flip,
                 # Unpaired sides of equal length must not be shuffled alike.

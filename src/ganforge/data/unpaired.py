@@ -80,6 +80,6 @@ class UnpairedFolder:
         if names:
             raise UserError(
                 f"Every image of the side '{self._folder}' is grey, such as '{names[0]}', but the "
-                "sides are to have 3 channels: set data.channels_a=1 to train on grey, or "
+                "sides are to have 3 channels: set data.channels=1 to train on grey, or "
                 "data.a.convert=true to repeat grey in three channels."
             )

@@ -1,0 +1,251 @@
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+from ganforge.commands.train import train
+from ganforge.commands.translate import written_name
+from ganforge.models.tiles import ramp, starts, translate_tiled
+from helpers import composed, ganforge
+
+TINY = [
+    "debug=fast",
+    "logger=[]",
+    "trainer.accelerator=cpu",
+    "callbacks.translation_grid.rows=2",
+]
+TINY_DOMAINS = [
+    "data.size=32",
+    "data.batch_size=2",
+    "data.a.train_count=8",
+    "data.a.test_count=6",
+    "data.a.workers=1",
+]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+def trained(overrides, folder, data_dir):
+    config = composed("train", [*overrides, *TINY], folder, data_dir)
+    train(config)
+    (folder / ".hydra").mkdir()
+    from omegaconf import OmegaConf
+
+    config.name, config.paths.output_dir = "tiny", str(folder)
+    OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, data_dir):
+    """A CycleGAN of two steps, from glasses off to on."""
+    small = ["model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.critic_a.width=4"]
+    overrides = ["experiment=cyclegan_avatars", *TINY_DOMAINS, *small, "model.critic_a.layers=1"]
+    return trained(overrides, tmp_path_factory.mktemp("run"), data_dir)
+
+
+@pytest.fixture(scope="session")
+def pix2pix_run(tmp_path_factory, data_dir):
+    """A pix2pix of two steps, from grey faces to coloured ones."""
+    overrides = [
+        "model=pix2pix", "data=colorize", "data@dataset=avatars", "data.size=32",
+        "data.batch_size=4", "dataset.source.train_count=16", "dataset.source.test_count=8",
+        "dataset.source.workers=1", "model.generator.width=4", "model.generator.downsamplings=3",
+        "model.discriminator.width=4", "model.discriminator.layers=1",
+    ]  # fmt: skip
+    return trained(overrides, tmp_path_factory.mktemp("pix2pix"), data_dir)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def noise(*shape):
+        return Image.fromarray(rng.integers(256, size=shape).astype(np.uint8))
+
+    root = tmp_path / "in"
+    (root / "deep").mkdir(parents=True)
+    noise(33, 50, 3).save(root / "odd.png")
+    noise(40, 40).save(root / "deep" / "grey.jpg")
+    noise(20, 60, 4).save(root / "alpha.webp", lossless=True)
+    noise(2, 3, 3).save(root / "tiny.gif")
+    rotated = noise(30, 60, 3)
+    rotated.getexif()[0x0112] = 6
+    rotated.save(root / "turned.jpg", exif=rotated.getexif())
+    return root
+
+
+def test_every_image_keeps_its_name_and_size(run, folder, tmp_path):
+    out = tmp_path / "out"
+    assert ganforge("translate", f"run={run}", f"input={folder}", f"output={out}") == 0
+    files = {p.relative_to(out).as_posix(): Image.open(p).size for p in out.rglob("*.*")}
+    assert files == {
+        "odd.png": (50, 33),
+        "deep/grey.jpg": (40, 40),
+        "alpha.webp": (60, 20),
+        "tiny.gif.png": (3, 2),
+        "turned.jpg": (30, 60),
+    }
+
+
+def test_unreadable_images_are_reported_and_the_rest_is_kept(run, folder, tmp_path, capsys):
+    (folder / "broken.png").write_bytes((folder / "odd.png").read_bytes()[:500])
+    (folder / "text.jpg").write_text("not an image")
+    out = tmp_path / "out"
+    assert ganforge("translate", f"run={run}", f"input={folder}", f"output={out}") == 0
+    said = capsys.readouterr()
+    assert "5 of 7 images translated" in said.out
+    assert "skipped: broken.png" in said.err
+    assert "skipped: text.jpg (not an image that Pillow knows)" in said.err
+    assert len(list(out.rglob("*.*"))) == 5
+
+
+def test_one_file_the_other_way(run, folder, tmp_path):
+    outputs = []
+    for way in ("a_to_b", "b_to_a"):
+        arguments = [f"run={run}", f"input={folder}/odd.png", f"output={tmp_path}/{way}"]
+        assert ganforge("translate", *arguments, f"direction={way}") == 0
+        outputs.append(np.asarray(Image.open(tmp_path / way / "odd.png")))
+    assert (outputs[0] != outputs[1]).any()
+
+
+def test_the_averaged_weights_translate(run, folder, tmp_path):
+    """What the command writes is what the averaged generator makes of the file."""
+    from ganforge.commands.common import load_run
+
+    ganforge("translate", f"run={run}", f"input={folder}/odd.png", f"output={tmp_path}")
+    loaded = load_run(run, "last", "cpu")
+    assert loaded.ema
+    image = torch.from_numpy(np.array(Image.open(folder / "odd.png"))).permute(2, 0, 1)
+    expected = loaded.module.translate(image[None], "a_to_b")[0].permute(1, 2, 0)
+    assert_close(torch.from_numpy(np.array(Image.open(tmp_path / "odd.png"))), expected)
+
+
+def test_grey_to_colour(pix2pix_run, folder, tmp_path):
+    out = tmp_path / "out"
+    assert ganforge("translate", f"run={pix2pix_run}", f"input={folder}", f"output={out}") == 0
+    assert Image.open(out / "deep" / "grey.jpg").mode == "RGB"
+    assert Image.open(out / "odd.png").size == (50, 33)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "code"),
+    [
+        (["direction=b_to_c"], "use a_to_b or b_to_a", 2),
+        (["input={folder}/none"], "neither an image file nor a folder", 2),
+        (["output={folder}"], "choose another folder", 2),
+        (["output={folder}/odd.png"], "is a file: choose a folder", 2),
+        (["tile=64", "overlap=32"], "four overlaps wide", 2),
+        (["run={folder}"], "is not a run", 2),
+        (["input={folder}/text.png"], "none of 1 files", 3),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence, code, run, folder, tmp_path, capsys):
+    (folder / "text.png").write_text("no image")
+    given = {"run": run, "input": folder, "output": tmp_path / "out"}
+    given |= dict(argument.format(folder=folder).split("=") for argument in arguments)
+    assert ganforge("translate", *(f"{k}={v}" for k, v in given.items())) == code
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_a_direction_that_was_not_learned(pix2pix_run, folder, tmp_path, capsys):
+    arguments = [f"run={pix2pix_run}", f"input={folder}", f"output={tmp_path}/out"]
+    assert ganforge("translate", *arguments, "direction=b_to_a") == 2
+    assert "use a_to_b" in capsys.readouterr().err
+
+
+def records(run):
+    (path,) = (run / "evaluations").glob("*.json")
+    return json.loads(path.read_text())
+
+
+def test_evaluation_goes_both_ways(run, capsys):
+    assert ganforge("evaluate", f"run={run}", "n=6") == 0
+    found = {(r["metric"], dict(r["protocol"]["settings"]).get("of")) for r in records(run)}
+    pixels = {"l1_", "l1_changed", "l1_unchanged", "psnr", "ssim", "cycle_l1_"}
+    for of in ("translation", "untouched input"):
+        assert {(metric, of) for metric in pixels} <= found
+    assert {("fid", None)} <= found
+    by_way = [r for r in records(run) if r["metric"] in ("fid", "kid")]
+    assert [r["metric"] for r in by_way] == ["fid", "kid", "fid", "kid"]
+    assert {r["run"].split()[-1] for r in by_way} == {"a_to_b", "b_to_a"}
+    assert all(r["protocol"]["split"] == "test" for r in records(run))
+    said = capsys.readouterr().out
+    assert "LPIPS is left out" in said or "lpips" in said
+
+
+def test_evaluation_without_features_leaves_fid_out(pix2pix_run, capsys):
+    assert ganforge("evaluate", f"run={pix2pix_run}", "n=8") == 0
+    assert "FID and KID are left out" in capsys.readouterr().out
+    metrics = [r["metric"] for r in records(pix2pix_run)]
+    assert "psnr" in metrics
+    assert "fid" not in metrics
+    assert "cycle_l1_" not in metrics
+
+
+def test_training_leaves_pictures_and_gifs(run, pix2pix_run):
+    samples = {path.name for path in (run / "samples").iterdir()}
+    for way in ("a_to_b", "b_to_a"):
+        assert {f"{way}_000000.png", f"{way}_000002.png", f"{way}.gif"} <= samples
+    width, height = Image.open(run / "samples" / "a_to_b_000002.png").size
+    assert width > height  # four columns, two rows
+    assert (pix2pix_run / "samples" / "a_to_b.gif").is_file()
+
+
+# Pieces
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 100), (101, 37), (30, 250), (64, 64)])
+def test_pieces_of_the_same_are_the_same(height, width):
+    images = torch.randint(256, (1, 3, height, width)).byte()
+    shapes = []
+
+    def same(part):
+        shapes.append(part.shape[-2:])
+        return part
+
+    assert_close(translate_tiled(same, images, 48, 12), images, rtol=0, atol=0)
+    assert all(max(shape) <= 48 for shape in shapes)
+
+
+def test_neighbours_fade_into_each_other():
+    """Pieces that disagree by 100 levels meet without a step of more than one share."""
+    levels = iter((50, 150))
+
+    def constant(part):
+        return torch.full_like(part, next(levels))
+
+    out = translate_tiled(constant, torch.zeros(1, 1, 40, 70).byte(), 40, 10)
+    row = out[0, 0, 20].int()
+    assert row[0] == 50
+    assert row[-1] == 150
+    assert row.diff().min() >= 0
+    assert row.diff().max() <= 100 / 10 + 1
+
+
+@pytest.mark.parametrize("length", [40, 41, 69, 70, 71, 500])
+def test_pieces_cover_all_and_share_enough(length):
+    begins = starts(length, 40, 10)
+    assert begins[0] == 0
+    assert begins[-1] + 40 >= length
+    assert all(b - a <= 30 for a, b in pairwise(begins))
+    assert ramp(40, 10).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("a.png", "a.png"), ("b/c.JPG", "b/c.JPG"), ("d.gif", "d.gif.png"), ("e", "e.png")],
+)
+def test_names_are_kept(name, written):
+    assert written_name(name) == written
+    assert Path(written).suffix
