@@ -1,12 +1,20 @@
 """The training core: alternating updates by manual optimization, and the counters."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ganforge.losses.objective import Terms
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+ScheduleFactory = Callable[[Optimizer], LRScheduler]
 
 
 class AdversarialModule(LightningModule):
@@ -92,6 +100,13 @@ class AdversarialModule(LightningModule):
         named = {f"{player}/{name}": value for name, value in readings.items()}
         self.log_dict({**counters, **named}, batch_size=1)
 
+    def step_schedules(self) -> None:
+        """Move the rates on by one step, before a callback may save them."""
+        schedules = self.lr_schedulers()
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            if schedule is not None:
+                schedule.step()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counters and every rank's noise to Lightning's state."""
         noise = self.all_gather(self.noise.get_state().to(self.device))
@@ -108,3 +123,12 @@ class AdversarialModule(LightningModule):
         known = self.global_rank < len(state["noise"])
         self._noise_state = state["noise"][self.global_rank].cpu() if known else None
         self._noise = None
+
+
+def with_schedules(
+    optimizers: list[Optimizer], schedule: ScheduleFactory | None
+) -> OptimizerLRScheduler:
+    """What ``configure_optimizers`` returns: the schedules are saved with a checkpoint."""
+    if schedule is None:
+        return optimizers
+    return optimizers, [schedule(optimizer) for optimizer in optimizers]

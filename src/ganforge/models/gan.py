@@ -1,17 +1,18 @@
 """The game of Goodfellow et al. 2014: one generator, one discriminator, alternating updates."""
 
-from collections.abc import Callable, Iterable
-
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import Optimizer
 
 from ganforge.losses.objective import AdversarialObjective
-from ganforge.models.base import AdversarialModule
+from ganforge.models.base import (
+    AdversarialModule,
+    OptimizerFactory,
+    ScheduleFactory,
+    with_schedules,
+)
 from ganforge.utils.images import to_uint8
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
@@ -41,6 +42,7 @@ class GAN(AdversarialModule):
         optimizer_discriminator: OptimizerFactory,
         latent_dim: int,
         n_critic: int = 1,
+        schedule: ScheduleFactory | None = None,
         clip_gradient: float | None = None,
         channels_last: bool = True,
         seed: int = 0,
@@ -56,6 +58,7 @@ class GAN(AdversarialModule):
         self.optimizer_discriminator = optimizer_discriminator
         self.latent_dim = latent_dim
         self.n_critic = n_critic
+        self.schedule = schedule
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
         """Update the discriminator ``n_critic`` times, then the generator once.
@@ -73,13 +76,15 @@ class GAN(AdversarialModule):
         with self.toggled_optimizer(optimizer_g):
             terms = self.objective.generator(self.discriminator, fake)
             self.update("generator", optimizer_g, terms)
+        self.step_schedules()
 
-    def configure_optimizers(self) -> list[Optimizer]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The generator's optimizer, then the discriminator's."""
-        return [
+        optimizers = [
             self.optimizer_generator(self.generator.parameters()),
             self.optimizer_discriminator(self.discriminator.parameters()),
         ]
+        return with_schedules(optimizers, self.schedule)
 
     def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
         """``count×latent_dim`` standard normal latents from ``rng``, on its device."""

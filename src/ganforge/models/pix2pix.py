@@ -6,13 +6,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term
-from ganforge.models.translator import (
-    OptimizerFactory,
-    ScheduleFactory,
-    Translator,
-    evaluating,
-    with_schedules,
-)
+from ganforge.models.base import OptimizerFactory, ScheduleFactory, with_schedules
+from ganforge.models.translator import Translator, evaluating
 from ganforge.utils.images import to_float, to_uint8
 
 

@@ -1,20 +1,14 @@
 """What the translators share: domains A and B, uint8 in and out, rates that fall."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.images import to_float, to_uint8
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-ScheduleFactory = Callable[[Optimizer], LRScheduler]
 
 
 class Translator(AdversarialModule):
@@ -50,22 +44,6 @@ class Translator(AdversarialModule):
         mode = "reflect" if down < height and right < width else "replicate"
         padded = F.pad(images, (0, right, 0, down), mode=mode)
         return network(padded)[..., :height, :width]
-
-    def step_schedules(self) -> None:
-        """Move the rates on by one step, before a callback may save them."""
-        schedules = self.lr_schedulers()
-        for schedule in schedules if isinstance(schedules, list) else [schedules]:
-            if schedule is not None:
-                schedule.step()
-
-
-def with_schedules(
-    optimizers: list[Optimizer], schedule: ScheduleFactory | None
-) -> OptimizerLRScheduler:
-    """What ``configure_optimizers`` returns: the schedules are saved with a checkpoint."""
-    if schedule is None:
-        return optimizers
-    return optimizers, [schedule(optimizer) for optimizer in optimizers]
 
 
 @contextmanager
