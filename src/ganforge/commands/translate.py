@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import torch
 from omegaconf import DictConfig
 from PIL import Image, ImageOps
@@ -104,7 +103,7 @@ def _read(path: Path, channels: int) -> Tensor:
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         image.load()
         array = to_array(flatten(ImageOps.exif_transpose(image), channels))
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(array.copy())
 
 
 def _reason(error: BaseException) -> str:
