@@ -11,6 +11,7 @@ from rich.table import Table
 from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
+from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run
 
 BETTER = {"is": "↑", "psnr": "↑", "ssim": "↑"}
@@ -80,6 +81,11 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     if quality:
         console.print(f"  ganforge generate run={folder} n=64 seed=7", soft_wrap=True)
         console.print(f"  ganforge evaluate run={folder} n=10000", soft_wrap=True)
+    if isinstance(module, Translator):
+        console.print(f"  ganforge evaluate run={folder}", soft_wrap=True)
+        console.print(
+            f"  ganforge translate run={folder} input=FOLDER output=FOLDER", soft_wrap=True
+        )
     console.print(f"  tensorboard --logdir {folder}", soft_wrap=True)
 
 
