@@ -42,10 +42,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
-    """A DCGAN on faces that was trained for two steps."""
+    """Two steps of the recipe behind docs/latent.md, on few and small faces."""
     folder = tmp_path_factory.mktemp("outputs") / "run"
     small = ["model.generator.width=8", "model.discriminator.width=8", "logger=[]"]
-    config = composed("train", [*TINY_AVATARS, *TINY, *small], folder, data_dir)
+    recipe = ["experiment=dcgan_avatars", *TINY_AVATARS[1:], *TINY, *small]
+    config = composed("train", recipe, folder, data_dir)
     train(config)
     (folder / ".hydra").mkdir()
     OmegaConf.save(config, folder / ".hydra" / "config.yaml", resolve=True)
