@@ -1,4 +1,4 @@
-"""Every configuration composes, and every one that needs no download trains two steps on the CPU."""
+"""Every configuration composes; what needs no download trains two steps on the CPU."""
 
 from pathlib import Path
 
@@ -67,8 +67,8 @@ def test_every_choice_steps_with_dcgan(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     logger = [] if choice.startswith("logger") else ["logger=[]"]
-    accelerator = ["trainer.accelerator=cpu"]
-    step([*TINY_AVATARS, *TINY, *SMALL_NETWORKS, *logger, *accelerator, *choice.split()], tmp_path, data_dir)
+    small = [*TINY_AVATARS, *TINY, *SMALL_NETWORKS, "trainer.accelerator=cpu"]
+    step([*small, *logger, *choice.split()], tmp_path, data_dir)
 
 
 @pytest.mark.parametrize("toy", ["gaussian1d", "ring2d"])

@@ -1,4 +1,4 @@
-"""Follow docs/extending.md word for word: write its files, run its commands, train two steps each."""
+"""Follow docs/extending.md word for word: write its files and run its commands."""
 
 import json
 import os

@@ -86,7 +86,7 @@ def main() -> None:
         run_command(name)
     except KeyboardInterrupt:
         fail("interrupted", 130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,6 +9,8 @@ from ganforge.callbacks.ema import EMA
 
 class Planned:
     """Replaces the scorer: says the planned values, one after the other."""
+
+    real = SimpleNamespace(count=4)
 
     def __init__(self, values, make):
         self.values, self.make = values, make
@@ -33,8 +37,8 @@ def run(values, tiny_gan, tiny_data, tiny_trainer, image_quality, fake_score, fo
         ([9, 8, 7, 6, 5], 4),
         ([9, 3, 3, 3, 3], 1),
         ([9, float("nan"), 4, float("nan"), 5], 2),
-        # Never better than the untrained generator: there is nothing worth keeping.
-        ([1, 5, 3, 4, 2], None),
+        # Never better than the untrained generator: that one is the best.
+        ([1, 5, 3, 4, 2], 0),
     ],
 )
 def test_best_is_the_lowest_and_last_the_end(
@@ -42,7 +46,7 @@ def test_best_is_the_lowest_and_last_the_end(
 ):
     folder = tmp_path / "checkpoints"
     found = run(values, tiny_gan, tiny_data, tiny_trainer, image_quality, fake_score, folder)
-    assert found == {"last.ckpt": 4, **({"best.ckpt": best} if best else {})}
+    assert found == {"last.ckpt": 4, "best.ckpt": best}
 
 
 def test_last_is_written_on_the_way(tiny_gan, tiny_data, tiny_trainer, tmp_path):

@@ -27,6 +27,11 @@ class Checkpoints(Periodic):
         """Save the last state."""
         self._save(trainer, "last")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the untrained state if it was measured: nothing better may follow."""
+        self._save_if_best(trainer)
+        super().on_train_start(trainer, pl_module)
+
     def on_train_batch_end(
         self,
         trainer: Trainer,

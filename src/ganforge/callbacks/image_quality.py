@@ -41,7 +41,8 @@ class ImageQuality(Periodic):
 
     Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
     checkpoint callback. Every rank measures, and all take the first one's scores: their batch
-    statistics differ a little, but they must agree on which checkpoint is the best.
+    statistics differ a little, but they must agree on which checkpoint is the best. ``n_images``
+    are generated and as many real ones taken, or all where the split has fewer.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class ImageQuality(Periodic):
         super().__init__(every_n_steps, at_start=True)
         if not metrics or isinstance(metrics[0], InceptionScore):
             raise ValueError(
-                "the first of callbacks.image_quality.metrics decides which checkpoint is the best: "
+                "the first of callbacks.image_quality.metrics decides which checkpoint is best: "
                 "put one there of which less is better, such as ganforge.metrics.scores.FID"
             )
         self.features = features
@@ -90,7 +91,7 @@ class ImageQuality(Periodic):
         """Measure, log and keep."""
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema:
-            fakes = fake_batches(pl_module, self.n_images, self.seed)
+            fakes = fake_batches(pl_module, scorer.real.count, self.seed)
             scores = scorer.score(fakes, ema=ema, seed=self.seed, step=step)
         scores = trainer.strategy.broadcast(scores)
         self.history += scores

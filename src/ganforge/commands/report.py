@@ -73,7 +73,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     if theory:
         console.print(readings_table(theory.readings))
     table = Table.grid(padding=(0, 2))
-    for what, path in _results(run, trainer):
+    for what, path in _results(run):
         table.add_row(what, shown(path))
     console.print(table)
     folder = shown(run.folder)
@@ -89,7 +89,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     console.print(f"  tensorboard --logdir {folder}", soft_wrap=True)
 
 
-def _results(run: Run, trainer: Trainer) -> Iterable[tuple[str, Path]]:
+def _results(run: Run) -> Iterable[tuple[str, Path]]:
     """What the run left, in the order in which a user looks."""
     pictures = sorted(run.samples.glob("*.png"))
     candidates = [
