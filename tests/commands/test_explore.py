@@ -64,7 +64,7 @@ def seen(run: Path, data_dir: Path) -> str:
 
 
 def explore(run: Path, *arguments: str) -> int:
-    return ganforge("explore", f"run={run}", "device=cpu", *arguments)
+    return ganforge("explore", f"run={run}", "device=cpu", "checkpoint=last", *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

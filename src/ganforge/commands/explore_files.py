@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from ganforge.latent.space import Film, Findings, Matrix, Sheet
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path, write_json
-from ganforge.utils.images import grid, save_gif, to_pil
+from ganforge.utils.images import grid, to_pil
 
 INK, FONT_SIZE, GAP = "#222222", 13, 2
-MILLISECONDS = 80
+MILLISECONDS, REST = 80, 1500  # of a frame, of the last one where a film does not loop
 
 
 def write_findings(
@@ -103,13 +103,11 @@ def film_frames(film: Film) -> list[Image.Image]:
 
 def write_gif(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
     """Write an endless GIF; a film that does not loop rests on its last frame."""
-    if not loops:
-        save_gif(frames, path, MILLISECONDS)
-        return
     # One palette of 256 colours for all frames: with one each, still areas flicker.
     first, *rest = _with_one_palette(frames)
+    durations = [MILLISECONDS] * len(rest) + [MILLISECONDS if loops else REST]
     with atomic_path(path) as temporary:
-        first.save(temporary, save_all=True, append_images=rest, duration=MILLISECONDS, loop=0)
+        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
 
 
 def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
@@ -127,7 +125,7 @@ def write_mp4(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
         from imageio_ffmpeg import write_frames
     except ImportError as error:
         raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg") from error
-    frames = [*frames, *[frames[-1]] * (0 if loops else 18)]
+    frames = [*frames, *[frames[-1]] * (0 if loops else REST // MILLISECONDS)]
     # H.264 wants even sides.
     size = tuple(side + side % 2 for side in frames[0].size)
     with atomic_path(path) as temporary:
