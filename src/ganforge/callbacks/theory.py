@@ -15,6 +15,7 @@ from ganforge.callbacks.periodic import Periodic
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import join_gif
+from ganforge.utils.modes import evaluating
 
 DATA, FAKE, CRITIC = "#222222", "#2a9d5c", "#3366cc"
 
@@ -63,18 +64,13 @@ class TheoryFigure(Periodic):
             join_gif(sorted(self.folder.glob("step_*.png")), self.folder / "training.gif")
 
 
-@torch.no_grad()
 def critic_probability(module: LightningModule, points: Tensor) -> Tensor:
     """D's belief that points ``N×D`` are real, shape ``N``, on the CPU.
 
     In evaluation mode: dropout would draw from training's random state and tell another D.
     """
-    was_training = module.discriminator.training
-    module.discriminator.eval()
-    try:
+    with evaluating(module.discriminator), torch.no_grad():
         logits = module.discriminator(points.to(module.device))
-    finally:
-        module.discriminator.train(was_training)
     return module.objective.loss.probability(logits).flatten().cpu()
 
 

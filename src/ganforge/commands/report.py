@@ -1,6 +1,8 @@
 """What a command says at its end: tables of scores, and where everything lies."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +23,13 @@ def shown(path: Path) -> str:
     """A path as short as it can be typed here."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def typed(program: str) -> str:
+    """How a program of this environment is typed: with its folder where that is not on the path."""
+    if shutil.which(program):
+        return program
+    return shown(Path(sys.executable).parent / program)
 
 
 def score_table(columns: dict[str, Iterable[Score]], title: str) -> Table:
@@ -63,10 +72,10 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
     if quality and quality.history:
         first, last = quality.at(quality.history[0].step), quality.at(quality.history[-1].step)
-        best = quality.at(quality.best.step)
         columns = {"untrained" if first[0].step == 0 else f"step {first[0].step}": first}
         columns[f"last (step {last[0].step})"] = last
-        columns[f"best (step {best[0].step})"] = best
+        if quality.best:  # there is none where no score was a finite number
+            columns[f"best (step {quality.best.step})"] = quality.at(quality.best.step)
         console.print(score_table(columns, "Scores"))
         console.print(f"[dim]{protocol_line(last[0])}[/]\n")
     theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
@@ -79,14 +88,15 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     folder = shown(run.folder)
     console.print("\n[bold]Next[/]")
     if quality:
-        console.print(f"  ganforge generate run={folder} n=64 seed=7", soft_wrap=True)
-        console.print(f"  ganforge evaluate run={folder} n=10000", soft_wrap=True)
+        console.print(f"  {typed('ganforge')} generate run={folder} n=64 seed=7", soft_wrap=True)
+        console.print(f"  {typed('ganforge')} evaluate run={folder} n=10000", soft_wrap=True)
     if isinstance(module, Translator):
-        console.print(f"  ganforge evaluate run={folder}", soft_wrap=True)
+        console.print(f"  {typed('ganforge')} evaluate run={folder}", soft_wrap=True)
         console.print(
-            f"  ganforge translate run={folder} input=FOLDER output=FOLDER", soft_wrap=True
+            f"  {typed('ganforge')} translate run={folder} input=FOLDER output=FOLDER",
+            soft_wrap=True,
         )
-    console.print(f"  tensorboard --logdir {folder}", soft_wrap=True)
+    console.print(f"  {typed('tensorboard')} --logdir {folder}", soft_wrap=True)
 
 
 def _results(run: Run) -> Iterable[tuple[str, Path]]:

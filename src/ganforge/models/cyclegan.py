@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ganforge.losses.objective import AdversarialObjective, Term, Terms
 from ganforge.models.base import OptimizerFactory, ScheduleFactory, with_schedules
 from ganforge.models.image_pool import ImagePool
-from ganforge.models.translator import Translator, evaluating
+from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
+from ganforge.utils.modes import evaluating
 
 
 class CycleGAN(Translator):

@@ -13,6 +13,7 @@ from ganforge.models.base import (
     with_schedules,
 )
 from ganforge.utils.images import to_uint8
+from ganforge.utils.modes import evaluating
 
 
 def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
@@ -90,13 +91,8 @@ class GAN(AdversarialModule):
         """``count×latent_dim`` standard normal latents from ``rng``, on its device."""
         return torch.randn(count, self.latent_dim, generator=rng, device=rng.device)
 
-    @torch.no_grad()
     def generate(self, z: Tensor) -> Tensor:
         """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``."""
-        was_training = self.generator.training
-        self.generator.eval()
-        try:
+        with evaluating(self.generator), torch.no_grad():
             samples = self.generator(z.to(self.device))
-        finally:
-            self.generator.train(was_training)
         return to_uint8(samples) if samples.dim() == 4 else samples.float()

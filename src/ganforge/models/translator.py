@@ -1,14 +1,12 @@
 """What the translators share: domains A and B, uint8 in and out, rates that fall."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.images import to_float, to_uint8
+from ganforge.utils.modes import evaluating
 
 
 class Translator(AdversarialModule):
@@ -44,15 +42,3 @@ class Translator(AdversarialModule):
         mode = "reflect" if down < height and right < width else "replicate"
         padded = F.pad(images, (0, right, 0, down), mode=mode)
         return network(padded)[..., :height, :width]
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode in the block; every part then returns to the mode that it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
