@@ -8,7 +8,7 @@ from rich.console import Console
 from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.commands.common import LoadedRun, build, load_run, need_latents
 from ganforge.commands.evaluate_translation import evaluate_translation
-from ganforge.commands.report import protocol_line, score_table
+from ganforge.commands.report import protocol_line, score_table, shown
 from ganforge.metrics.scores import Scorer
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
@@ -30,11 +30,12 @@ def evaluate(config: DictConfig) -> None:
     write_json([score.to_dict() for score in scores], path)
     console = Console()
     title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
-    console.print(score_table({"value": scores}, title))
+    console.print(f"[bold]{title}[/]")
+    console.print(score_table({"value": scores}))
     console.print(f"[dim]{protocol_line(scores[0])}[/]")
     for note in {note for score in scores for note in score.notes}:
         console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"written to {path}", soft_wrap=True)
+    console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
 def build_scorer(config: DictConfig, loaded: LoadedRun) -> Scorer:

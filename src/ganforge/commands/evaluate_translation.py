@@ -48,9 +48,11 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
         notes += more
         title = f"{loaded.run.folder.name}, {way}, checkpoint of step {loaded.step}"
         if scores:
-            console.print(score_table({"translation": scores}, title))
+            console.print(f"[bold]{title}[/]", score_table({"translation": scores}), sep="\n")
             console.print(f"[dim]{protocol_line(scores[0])}[/]")
-        console.print(score_table(columns, f"{title}: pixels, of the {SPLIT} split"))
+        console.print(
+            f"[bold]{title}: pixels, of the {SPLIT} split[/]", score_table(columns), sep="\n"
+        )
         records += [score.to_dict() for score in chain(scores, *columns.values())]
         notes += [note for score in scores for note in score.notes]
     if extractor is None:

@@ -32,9 +32,9 @@ def typed(program: str) -> str:
     return shown(Path(sys.executable).parent / program)
 
 
-def score_table(columns: dict[str, Iterable[Score]], title: str) -> Table:
+def score_table(columns: dict[str, Iterable[Score]]) -> Table:
     """One row a score, one column a moment or model; all columns must hold the same scores."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("score")
     for name in columns:
         table.add_column(name, justify="right")
@@ -76,7 +76,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
         columns[f"last (step {last[0].step})"] = last
         if quality.best:  # there is none where no score was a finite number
             columns[f"best (step {quality.best.step})"] = quality.at(quality.best.step)
-        console.print(score_table(columns, "Scores"))
+        console.print(score_table(columns))
         console.print(f"[dim]{protocol_line(last[0])}[/]\n")
     theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
     if theory:
