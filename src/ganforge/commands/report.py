@@ -81,10 +81,8 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
     if theory:
         console.print(readings_table(theory.readings))
-    table = Table.grid(padding=(0, 2))
     for what, path in _results(run):
-        table.add_row(what, shown(path))
-    console.print(table)
+        console.print(f"{what:<17} {shown(path)}", soft_wrap=True, highlight=False)
     folder = shown(run.folder)
     console.print("\n[bold]Next[/]")
     if quality:
