@@ -67,7 +67,9 @@ class ProgressBar(Callback):
         elif self._tenth_of(trainer) > self._tenth:
             self._tenth = self._tenth_of(trainer)
             line = f"step {trainer.global_step}/{trainer.max_steps}"
-            self._console.print(f"{line} · {self._readings(trainer, pl_module)}", highlight=False)
+            readings = self._readings(trainer, pl_module)
+            left = self._time_left(trainer, pl_module)
+            self._console.print(f"{line} · {readings} · {left} left", highlight=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the bar as it ended."""
@@ -96,6 +98,12 @@ class ProgressBar(Callback):
     @staticmethod
     def _tenth_of(trainer: Trainer) -> int:
         return 10 * trainer.global_step // max(trainer.max_steps, 1)
+
+    def _time_left(self, trainer: Trainer, pl_module: LightningModule) -> str:
+        """Minutes and seconds that the remaining steps take at the present speed."""
+        images_a_step = pl_module.images_seen / trainer.global_step
+        seconds = (trainer.max_steps - trainer.global_step) * images_a_step / self._speed
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
     def _readings(self, trainer: Trainer, pl_module: LightningModule) -> str:
         parts = [f"{pl_module.images_seen / 1000:.1f} kimg", f"{self._speed:.0f} img/s"]
