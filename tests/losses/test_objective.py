@@ -4,9 +4,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganforge.augment.diffaugment import Color, Cutout, DiffAugment, Translation
-from ganforge.losses.adversarial import LeastSquares, NonSaturating, Wasserstein
+from ganforge.losses.adversarial import LeastSquares, NonSaturating, Relativistic, Wasserstein
 from ganforge.losses.objective import AdversarialObjective
-from ganforge.losses.regularizers import R1
+from ganforge.losses.regularizers import R1, Lazy, LeCam
 
 
 class Double(nn.Module):
@@ -84,6 +84,73 @@ def test_both_sides_are_augmented():
     assert generator["adversarial"].value.item() == pytest.approx(-2)
 
 
+def test_noise_comes_after_the_augmentation():
+    class AddOne(nn.Module):
+        def forward(self, images):
+            return images + 1
+
+    seen = Constant(0.0, weight=1.0)
+    objective = AdversarialObjective(Wasserstein(), {"seen": seen}, Double(), AddOne())
+    objective.discriminator(total, REAL, FAKE)
+    assert_close(seen.critique.real, 2 * REAL + 1)
+    assert_close(seen.critique.fake, 2 * FAKE + 1)
+    # total(2·FAKE + 1) is 4 and 4.
+    assert objective.generator(total, FAKE)["adversarial"].value.item() == pytest.approx(-4)
+
+
+def test_what_adapts_is_told_the_answers_to_real_images():
+    class Listener(nn.Identity):
+        def observe(self, real_logits):
+            self.heard = real_logits
+            return {"level": torch.tensor(0.25)}
+
+    listener = Listener()
+    terms = AdversarialObjective(Wasserstein(), augment=listener).discriminator(total, REAL, FAKE)
+    assert_close(listener.heard, total(REAL))
+    assert terms["level"].value.item() == 0.25
+    assert terms["level"].weight == 0
+
+
+def test_a_loss_that_does_not_compare_never_sees_real_images():
+    shown = []
+
+    def critic(images):
+        shown.append(images)
+        return total(images)
+
+    AdversarialObjective(Wasserstein()).generator(critic, FAKE, REAL)
+    assert len(shown) == 1
+
+
+def test_readings_of_a_comparing_loss_ignore_what_both_sides_share():
+    """Relativistic logits are known up to a constant: σ of the distance to the others' mean."""
+    readings = []
+    for shift in (0.0, 100.0):
+        terms = AdversarialObjective(Relativistic()).discriminator(
+            lambda x, shift=shift: total(x) + shift, REAL, FAKE
+        )
+        readings.append([terms[name].value for name in ("D(x)", "D(G(z))")])
+    # Totals: real 3 and 7, fake 1 and 1.
+    real = (torch.tensor([2.0, 6.0]).sigmoid()).mean()
+    assert_close(readings[0], [real, torch.tensor(-4.0).sigmoid()])
+    assert_close(readings[1], readings[0], rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_regularizer_remembers_is_saved():
+    def made():
+        return AdversarialObjective(Wasserstein(), {"lecam": LeCam(), "r1": R1(), "l": Lazy(R1())})
+
+    first, second = made(), made()
+    for _ in range(3):
+        first.discriminator(total, REAL, FAKE)
+    second.load_state_dict(first.state_dict())
+    for _ in range(20):
+        ours, theirs = (o.discriminator(total, 2 * REAL, FAKE) for o in (first, second))
+        assert {n: (t.value.item(), t.weight) for n, t in ours.items()} == {
+            n: (t.value.item(), t.weight) for n, t in theirs.items()
+        }
+
+
 @pytest.mark.parametrize(
     "augment", [None, Color(), Translation(), DiffAugment([Color(), Translation(), Cutout()])]
 )
@@ -97,6 +164,8 @@ def test_gradients_reach_the_generator_through_the_augmentation(augment):
 
 def test_a_paired_loss_gets_real_logits():
     class Relative(Wasserstein):
+        needs_real = True
+
         def generator(self, fake_logits, real_logits=None):
             return (real_logits - fake_logits).mean()
 

@@ -4,7 +4,15 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganforge.losses.objective import Critique
-from ganforge.losses.regularizers import R1, GradientPenalty, input_gradient
+from ganforge.losses.regularizers import (
+    R1,
+    R2,
+    Consistency,
+    GradientPenalty,
+    Lazy,
+    LeCam,
+    input_gradient,
+)
 
 
 def critique(critic, real, fake=None):
@@ -22,7 +30,7 @@ def test_input_gradient_is_per_sample():
     assert_close(input_gradient(half_square, x), x.flatten(1))
 
 
-@pytest.mark.parametrize(("penalty", "value"), [(R1(), 0.0), (GradientPenalty(), 1.0)])
+@pytest.mark.parametrize(("penalty", "value"), [(R1(), 0.0), (R2(), 0.0), (GradientPenalty(), 1.0)])
 def test_a_dead_critic_gets_no_nan(penalty, value):
     """A critic whose gradient vanishes has a finite penalty with a finite gradient."""
     critic = nn.Linear(3, 1)
@@ -83,7 +91,7 @@ def test_gradient_penalty_interpolates_with_one_epsilon_a_sample():
     assert positions[:, 0].mean().item() == pytest.approx(0, abs=0.36)
 
 
-@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+@pytest.mark.parametrize("penalty", [R1(), R2(), GradientPenalty()])
 def test_gradients_reach_the_critic_only(penalty):
     critic = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 1))
     generator = nn.Linear(2, 4)
@@ -94,7 +102,7 @@ def test_gradients_reach_the_critic_only(penalty):
     assert generator.weight.grad is None
 
 
-@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+@pytest.mark.parametrize("penalty", [R1(), R2(), GradientPenalty()])
 def test_penalties_leave_no_gradient_on_images(penalty):
     real, fake = torch.randn(4, 3), torch.randn(4, 3)
     critic = nn.Linear(3, 1)
@@ -104,7 +112,7 @@ def test_penalties_leave_no_gradient_on_images(penalty):
     assert fake.grad is None
 
 
-@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+@pytest.mark.parametrize("penalty", [R1(), R2(), GradientPenalty()])
 def test_fp32_under_autocast(penalty):
     torch.manual_seed(0)
     critic = nn.Sequential(nn.Flatten(), nn.Linear(48, 64), nn.Softplus(), nn.Linear(64, 1))
@@ -120,7 +128,7 @@ def test_fp32_under_autocast(penalty):
     assert_close(mixed, plain, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+@pytest.mark.parametrize("penalty", [R1(), R2(), GradientPenalty()])
 def test_bf16_images_are_widened(penalty):
     """Under autocast the generator's images are bf16: the critic's fp32 weights must take them."""
     critic = nn.Linear(3, 1)
@@ -136,9 +144,94 @@ def test_penalties_work_inside_no_grad():
     assert value.item() == pytest.approx(12.5)
 
 
-@pytest.mark.parametrize("penalty", [R1, GradientPenalty])
+@pytest.mark.parametrize("penalty", [R1, R2, GradientPenalty])
 def test_weight_is_carried_not_applied(penalty):
     real = torch.tensor([[3.0, 4.0]])
     light, heavy = penalty(weight=0.1), penalty(weight=50)
     assert (light.weight, heavy.weight) == (0.1, 50)
     assert_close(light(critique(half_square, real, real)), heavy(critique(half_square, real, real)))
+
+
+def test_r2_of_a_quadratic_critic_reads_only_fake():
+    fake = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    real = torch.full((2, 2), 100.0)
+    assert R2()(critique(half_square, real, fake)).item() == pytest.approx(0.5 * (25 + 4) / 2)
+
+
+def said(real, fake):
+    """A critique of which only the logits matter."""
+    real, fake = torch.tensor(real), torch.tensor(fake)
+    return Critique(half_square, real, fake, real, fake)
+
+
+def test_lecam_by_hand():
+    lecam = LeCam(decay=0.5)
+    # The first batch sets the anchors: real 2, fake -1.
+    first = lecam(said([1.0, 3.0], [-1.0, -1.0]))
+    assert first.item() == pytest.approx((2**2 + 4**2) / 2 + 3**2)
+    # Means 4 and 1 move them half the way: real 3, fake 0.
+    second = lecam(said([4.0], [1.0]))
+    assert second.item() == pytest.approx((4 - 0) ** 2 + (1 - 3) ** 2)
+
+
+def test_lecam_pulls_the_answers_not_the_anchors():
+    real, fake = torch.tensor([2.0], requires_grad=True), torch.tensor([-1.0], requires_grad=True)
+    LeCam()(Critique(half_square, real, fake, real, fake)).backward()
+    assert real.grad.item() == pytest.approx(2 * (2 - -1))
+    assert fake.grad.item() == pytest.approx(2 * (-1 - 2))
+
+
+class PlusOne(nn.Module):
+    def forward(self, images):
+        return images + 1
+
+
+def test_consistency_by_hand():
+    """D is the sum of two numbers: T adds 2 to it."""
+
+    def critic(images):
+        return images.sum(1, keepdim=True)
+
+    found = Consistency(PlusOne())(critique(critic, torch.randn(5, 2), torch.randn(5, 2)))
+    assert found.item() == pytest.approx(4, rel=1e-5)
+    assert Consistency(nn.Identity())(critique(critic, torch.randn(5, 2))).item() == 0
+
+
+def test_lazy_acts_at_every_kth_update_k_times_as_heavy():
+    lazy = Lazy(R1(weight=3.0), every=4)
+    seen = []
+    for i in range(9):
+        real = torch.full((1, 2), float(i))
+        value = lazy(critique(half_square, real))
+        seen.append((value.item(), lazy.weight))
+    # R1 of ½‖x‖² is ½‖x‖²: 0 at update 0, 16 at update 4, 64 at update 8.
+    turns = [(0.0, 12.0), (16.0, 12.0), (64.0, 12.0)]
+    assert seen[0::4] == turns
+    assert seen[1:4] == [(0.0, 0.0)] * 3
+    assert seen[5:8] == [(16.0, 0.0)] * 3
+
+
+def test_lazy_costs_no_pass_of_the_critic_between_its_turns():
+    calls = []
+
+    def critic(images):
+        calls.append(len(images))
+        return half_square(images)
+
+    lazy = Lazy(R1(), every=3)
+    shown = Critique(critic, torch.ones(2, 2), torch.ones(2, 2), torch.ones(2), torch.ones(2))
+    for _ in range(6):
+        lazy(shown)
+    assert len(calls) == 2
+
+
+def test_lazy_is_per_sample_where_its_regularizer_is():
+    assert Lazy(GradientPenalty()).per_sample
+    assert not Lazy(R1()).per_sample
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ValueError, match="every 0"):
+        Lazy(R1(), every=0)
+    with pytest.raises(ValueError, match="decay is 1"):
+        LeCam(decay=1.0)

@@ -6,9 +6,10 @@ from lightning.pytorch import Callback
 from torch import nn
 from torch.testing import assert_close
 
-from ganforge.losses.adversarial import NonSaturating, Wasserstein
+from ganforge.losses.adversarial import NonSaturating, Relativistic, Wasserstein
 from ganforge.losses.regularizers import R1
 from ganforge.models.gan import GAN
+from ganforge.utils.errors import UserError
 
 SGD = {
     "optimizer_generator": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
@@ -28,8 +29,8 @@ def spy_updates(module, after):
     """Call ``after(player)`` behind every update."""
     update = module.update
 
-    def spied(player, optimizer, terms):
-        update(player, optimizer, terms)
+    def spied(player, *arguments):
+        update(player, *arguments)
         after(player)
 
     module.update = spied
@@ -113,6 +114,39 @@ def test_one_step_by_hand(tiny_gan, tiny_data, tiny_trainer):
     for ours, by_hand in ((module.generator, g), (module.discriminator, d)):
         for a, b in zip(ours.parameters(), by_hand.parameters(), strict=True):
             assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_critic", [1, 2])
+def test_accumulated_parts_equal_the_large_batch(n_critic, tiny_gan, tiny_data, tiny_trainer):
+    results = []
+    for accumulate in (1, 2, 4):
+        options = {"n_critic": n_critic, "accumulate": accumulate, **SGD}
+        module = tiny_gan({"r1": R1()}, loss=Relativistic(), **options)
+        module.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Softplus())
+        module.discriminator.append(nn.Linear(8, 1))
+        torch.manual_seed(1)
+        for p in module.discriminator.parameters():
+            nn.init.normal_(p, std=0.3)
+        tiny_trainer(max_steps=3).fit(module, datamodule=tiny_data(batch_size=16 * n_critic))
+        results.append(weights(module))
+    assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
+    assert_close(results[2], results[0], rtol=1e-4, atol=1e-6)
+
+
+def test_parts_must_be_equal(tiny_gan, tiny_data, tiny_trainer):
+    with pytest.raises(UserError, match="accumulate=3 does not divide the 4 images"):
+        tiny_trainer(max_steps=1).fit(tiny_gan(accumulate=3), datamodule=tiny_data(4))
+
+
+def test_only_the_last_images_keep_their_graph(tiny_gan, tiny_data, tiny_trainer):
+    module = tiny_gan(n_critic=3)
+    graphs = []
+    inner = module.objective.discriminator
+    module.objective.discriminator = lambda d, real, fake: (
+        graphs.append(fake.requires_grad) or inner(d, real, fake)
+    )
+    tiny_trainer(max_steps=1).fit(module, datamodule=tiny_data(batch_size=12))
+    assert graphs == [False, False, True]
 
 
 class LinearCritic(nn.Module):
@@ -287,6 +321,8 @@ def test_generate_gives_points_as_floats(tiny_gan):
 def test_too_few_critic_updates_are_refused(n_critic, tiny_gan):
     with pytest.raises(ValueError, match=f"n_critic must be at least 1, not {n_critic}"):
         tiny_gan(n_critic=n_critic)
+    with pytest.raises(ValueError, match=f"accumulate must be at least 1, not {n_critic}"):
+        tiny_gan(accumulate=n_critic)
 
 
 def test_channels_last_changes_the_layout_alone(tiny_gan, tiny_trainer, tiny_data):

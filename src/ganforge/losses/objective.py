@@ -38,7 +38,10 @@ Terms = dict[str, Term]
 
 
 class AdversarialLoss(Protocol):
-    """A pair of losses and a reading, as in ``ganforge.losses.adversarial``."""
+    """A pair of losses and a reading, as in ``ganforge.losses.adversarial``.
+
+    ``needs_real`` (False where it is missing) asks for real logits in the generator's update.
+    """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...  # noqa: D102
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor: ...  # noqa: D102
@@ -46,9 +49,10 @@ class AdversarialLoss(Protocol):
 
 
 class Regularizer(Protocol):
-    """A scalar penalty on a critique, and the weight it enters the loss with.
+    """A scalar penalty on a critique, and the weight it enters the loss with, read afterwards.
 
-    ``per_sample`` penalties mean nothing for critics whose layers mix the samples of a batch.
+    ``per_sample`` penalties mean nothing for critics whose layers mix the samples of a batch. A
+    regularizer with a memory is an ``nn.Module`` that keeps it in buffers: checkpoints hold them.
     """
 
     weight: float
@@ -61,6 +65,8 @@ class AdversarialObjective(nn.Module):
     """What each player of an adversarial game minimises.
 
     Conditioning is the model's affair: it hands in a critic that already knows its condition.
+    Modules with a method ``observe``, such as adaptive augmentation, are told the critic's answers
+    to the real images of every update.
     """
 
     def __init__(
@@ -68,15 +74,21 @@ class AdversarialObjective(nn.Module):
         loss: AdversarialLoss,
         regularizers: Mapping[str, Regularizer] | None = None,
         augment: nn.Module | None = None,
+        noise: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.regularizers = dict(regularizers or {})
+        # Registered as well, so that what they remember goes into checkpoints.
+        self.memories = nn.ModuleDict(
+            {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
+        )
         self.augment = augment or nn.Identity()
+        self.noise = noise or nn.Identity()
 
     def discriminator(self, critic: Critic, real: Tensor, fake: Tensor) -> Terms:
         """Terms of the discriminator's update on one batch of real and (detached) fake images."""
-        real, fake = self.augment(real), self.augment(fake.detach())
+        real, fake = self._shown(real), self._shown(fake.detach())
         # Losses in fp32: under bf16 autocast logits have 8 bits of mantissa.
         critique = Critique(critic, real, fake, critic(real).float(), critic(fake).float())
         loss = self.loss.discriminator(critique.real_logits, critique.fake_logits)
@@ -84,18 +96,41 @@ class AdversarialObjective(nn.Module):
             name: Term(regularizer(critique), regularizer.weight)
             for name, regularizer in self.regularizers.items()
         }
+        readings = self._observe(critique)
         return {
             "adversarial": Term(loss),
             **penalties,
-            "D(x)": self._reading(critique.real_logits),
-            "D(G(z))": self._reading(critique.fake_logits),
+            "D(x)": self._reading(critique.real_logits, critique.fake_logits),
+            "D(G(z))": self._reading(critique.fake_logits, critique.real_logits),
+            **readings,
         }
 
     def generator(self, critic: Critic, fake: Tensor, real: Tensor | None = None) -> Terms:
         """Terms of the generator's update; ``real`` is read only by losses that compare pairs."""
-        fake_logits = critic(self.augment(fake)).float()
-        real_logits = None if real is None else critic(self.augment(real)).float()
+        fake_logits = critic(self._shown(fake)).float()
+        compares = self._compares and real is not None
+        real_logits = critic(self._shown(real)).float() if compares else None
         return {"adversarial": Term(self.loss.generator(fake_logits, real_logits))}
 
-    def _reading(self, logits: Tensor) -> Term:
-        return Term(self.loss.probability(logits.detach()).mean(), weight=0.0)
+    @property
+    def _compares(self) -> bool:
+        return getattr(self.loss, "needs_real", False)
+
+    def _shown(self, images: Tensor) -> Tensor:
+        """What the critic is shown of images."""
+        return self.noise(self.augment(images))
+
+    def _observe(self, critique: Critique) -> Terms:
+        """Tell the modules that adapt; what they say of their state is a reading."""
+        readings: dict[str, Tensor] = {}
+        for part in (self.augment, self.noise):
+            if hasattr(part, "observe"):
+                readings |= part.observe(critique.real_logits.detach())
+        return {name: Term(value, weight=0.0) for name, value in readings.items()}
+
+    def _reading(self, logits: Tensor, others: Tensor) -> Term:
+        """The mean probability; a comparing loss reads logits against the other side's mean."""
+        logits = logits.detach()
+        if self._compares:
+            logits = logits - others.detach().mean()
+        return Term(self.loss.probability(logits).mean(), weight=0.0)

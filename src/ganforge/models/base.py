@@ -24,20 +24,50 @@ class AdversarialModule(LightningModule):
     logger's x axis and every file name count it. ``images_seen`` counts real images over all ranks.
 
     Args:
+        optimizer_generator: makes the optimizer of the generator's parameters.
+        optimizer_discriminator: the same for the discriminator's; another rate there is the two
+            time-scale rule of Heusel et al. 2017.
+        schedule: makes the schedule of an optimizer's rate; None keeps rates as they are.
         clip_gradient: largest total gradient norm of a player; None leaves gradients alone.
         channels_last: keep convolutions in the memory format that is faster on most devices.
 
     """
 
-    def __init__(self, clip_gradient: float | None, channels_last: bool, seed: int) -> None:
+    def __init__(
+        self,
+        optimizer_generator: OptimizerFactory,
+        optimizer_discriminator: OptimizerFactory,
+        schedule: ScheduleFactory | None,
+        clip_gradient: float | None,
+        channels_last: bool,
+        seed: int,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.optimizer_generator = optimizer_generator
+        self.optimizer_discriminator = optimizer_discriminator
+        self.schedule = schedule
         self.clip_gradient = clip_gradient
         self.channels_last = channels_last
         self.seed = seed
         self.images_seen = 0
         self._noise_state: torch.Tensor | None = None
         self._noise: torch.Generator | None = None
+
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The networks of the generator's side, then those of the discriminator's."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer a side, the generator's first; schedules are saved with a checkpoint."""
+        factories = (self.optimizer_generator, self.optimizer_discriminator)
+        optimizers = [
+            factory([p for network in networks for p in network.parameters()])
+            for factory, networks in zip(factories, self.players(), strict=True)
+        ]
+        if self.schedule is None:
+            return optimizers
+        return optimizers, [self.schedule(optimizer) for optimizer in optimizers]
 
     @property
     def noise(self) -> torch.Generator:
@@ -63,20 +93,39 @@ class AdversarialModule(LightningModule):
         """Count real images shown on this rank; the ranks' batches are equally large."""
         self.images_seen += images * self.trainer.world_size
 
-    def update(self, player: str, optimizer: LightningOptimizer, terms: Terms) -> None:
+    def update(
+        self,
+        player: str,
+        optimizer: LightningOptimizer,
+        terms: Terms | Iterable[Terms],
+        parts: int = 1,
+    ) -> None:
         """Weigh the terms, then backward, clip, step and log one player's update.
+
+        ``terms`` may be an iterable of the terms of ``parts`` equally large parts of a batch. Their
+        gradients are accumulated, so that a part needs memory only while it is computed.
 
         Lightning counts the steps of every optimizer that it wraps. Only the generator's is stepped
         through the wrapper, so that ``global_step`` counts generator updates.
         """
-        # Readings stay out of the sum: 0 × NaN would be NaN.
-        loss = sum(term.weight * term.value for term in terms.values() if term.weight)
         optimizer.zero_grad(set_to_none=True)
-        # Autocast would turn the matrix products of a penalty's double backward into bf16.
-        with torch.autocast(self.device.type, enabled=False):
-            self.manual_backward(loss)
+        means: dict[str, torch.Tensor] = {}
+        for part in [terms] if isinstance(terms, dict) else terms:
+            # Readings stay out of the sum: 0 × NaN would be NaN.
+            loss = sum(term.weight * term.value for term in part.values() if term.weight) / parts
+            # Autocast would turn the matrix products of a penalty's double backward into bf16.
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(loss)
+            values = {name: term.value.detach() / parts for name, term in part.items()}
+            for name, value in {"loss": loss.detach(), **values}.items():
+                means[name] = means[name] + value if name in means else value
+        self._step(player, optimizer, means)
+
+    def _step(
+        self, player: str, optimizer: LightningOptimizer, readings: dict[str, torch.Tensor]
+    ) -> None:
+        """Clip, step and log; gradients are there."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        readings = {name: term.value.detach() for name, term in terms.items()}
         logging = self._is_logging_step()
         if self.clip_gradient is not None:
             readings["gradient_norm"] = torch.nn.utils.clip_grad_norm_(
@@ -86,7 +135,7 @@ class AdversarialModule(LightningModule):
             gradients = [p.grad for p in parameters if p.grad is not None]
             readings["gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
         if logging:
-            self._log(player, {"loss": loss.detach(), **readings})
+            self._log(player, readings)
         (optimizer if player == "generator" else optimizer.optimizer).step()
         # Autocast keeps low-precision copies of weights until its context ends: they are old now.
         torch.clear_autocast_cache()
@@ -123,12 +172,3 @@ class AdversarialModule(LightningModule):
         known = self.global_rank < len(state["noise"])
         self._noise_state = state["noise"][self.global_rank].cpu() if known else None
         self._noise = None
-
-
-def with_schedules(
-    optimizers: list[Optimizer], schedule: ScheduleFactory | None
-) -> OptimizerLRScheduler:
-    """What ``configure_optimizers`` returns: the schedules are saved with a checkpoint."""
-    if schedule is None:
-        return optimizers
-    return optimizers, [schedule(optimizer) for optimizer in optimizers]

@@ -4,11 +4,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term, Terms
-from ganforge.models.base import OptimizerFactory, ScheduleFactory, with_schedules
+from ganforge.models.base import OptimizerFactory, ScheduleFactory
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
@@ -43,19 +42,23 @@ class CycleGAN(Translator):
         channels_last: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(clip_gradient, channels_last, seed)
+        super().__init__(
+            optimizer_generator, optimizer_discriminator, schedule,
+            clip_gradient, channels_last, seed,
+        )  # fmt: skip
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.critic_a, self.critic_b = critic_a, critic_b
         self.objective = objective
-        self.optimizer_generator = optimizer_generator
-        self.optimizer_discriminator = optimizer_discriminator
-        self.schedule = schedule
         self.lambda_adversarial = lambda_adversarial
         self.lambda_cycle = lambda_cycle
         self.lambda_identity = lambda_identity
         self.pool_size = pool_size
         self.pools: dict[str, ImagePool] = {}
         self._pool_states: list[dict[str, dict[str, Tensor]]] = []
+
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Both generators and both critics."""
+        return [self.a_to_b, self.b_to_a], [self.critic_a, self.critic_b]
 
     def on_fit_start(self) -> None:
         """Start the pools, another choice on every rank, or take them from a checkpoint."""
@@ -83,8 +86,8 @@ class CycleGAN(Translator):
         back_a, back_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
         with self.toggled_optimizer(optimizer_g):
             terms = _of_sides(
-                self.objective.generator(self.critic_a, fake_a),
-                self.objective.generator(self.critic_b, fake_b),
+                self.objective.generator(self.critic_a, fake_a, a),
+                self.objective.generator(self.critic_b, fake_b, b),
                 self.lambda_adversarial,
             )
             terms |= _of_sides(
@@ -106,13 +109,6 @@ class CycleGAN(Translator):
         if not self.lambda_identity:
             return [generator(source), target]
         return list(generator(torch.cat([source, target])).split([len(source), len(target)]))
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer for both generators, one for both critics."""
-        generators = [*self.a_to_b.parameters(), *self.b_to_a.parameters()]
-        critics = [*self.critic_a.parameters(), *self.critic_b.parameters()]
-        optimizers = [self.optimizer_generator(generators), self.optimizer_discriminator(critics)]
-        return with_schedules(optimizers, self.schedule)
 
     def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
         """Pictures of uint8 images, a named column each, for both directions."""

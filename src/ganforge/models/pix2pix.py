@@ -2,11 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term
-from ganforge.models.base import OptimizerFactory, ScheduleFactory, with_schedules
+from ganforge.models.base import OptimizerFactory, ScheduleFactory
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
@@ -36,16 +35,20 @@ class Pix2Pix(Translator):
         channels_last: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__(clip_gradient, channels_last, seed)
+        super().__init__(
+            optimizer_generator, optimizer_discriminator, schedule,
+            clip_gradient, channels_last, seed,
+        )  # fmt: skip
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
-        self.optimizer_generator = optimizer_generator
-        self.optimizer_discriminator = optimizer_discriminator
-        self.schedule = schedule
         self.lambda_adversarial = lambda_adversarial
         self.lambda_l1 = lambda_l1
         self.noise_at_test = noise_at_test
+
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The generator and the critic of pairs."""
+        return [self.generator], [self.discriminator]
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
         """Translate, update the critic once, then the generator once."""
@@ -59,19 +62,11 @@ class Pix2Pix(Translator):
             terms = self.objective.discriminator(self.discriminator, real_pair, fake_pair)
             self.update("discriminator", optimizer_d, terms)
         with self.toggled_optimizer(optimizer_g):
-            terms = self.objective.generator(self.discriminator, fake_pair)
+            terms = self.objective.generator(self.discriminator, fake_pair, real_pair)
             terms["adversarial"] = Term(terms["adversarial"].value, self.lambda_adversarial)
             terms["l1"] = Term(F.l1_loss(fake.float(), b), self.lambda_l1)
             self.update("generator", optimizer_g, terms)
         self.step_schedules()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The generator's optimizer, then the discriminator's."""
-        optimizers = [
-            self.optimizer_generator(self.generator.parameters()),
-            self.optimizer_discriminator(self.discriminator.parameters()),
-        ]
-        return with_schedules(optimizers, self.schedule)
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Translate uint8 ``N×C×H×W`` of any height and width to uint8, with noise where chosen."""
