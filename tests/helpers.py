@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganforge.cli import config_dir, main
 
@@ -57,3 +57,15 @@ def ganforge(*arguments: str) -> int:
         patch.undo()
         GlobalHydra.instance().clear()
     return 0
+
+
+def tiny_run(overrides: list[str], folder: Path) -> Path:
+    """A finished run in ``folder``, trained in this process, with its data beside it."""
+    from ganforge.commands.train import train
+
+    config = composed("train", overrides, folder, folder.parent / "data")
+    train(config)
+    config.name, config.paths.output_dir = folder.name, str(folder)
+    (folder / ".hydra").mkdir()
+    OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+    return folder

@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "score a trained generator: FID, KID, Inception Score",
     "generate": "write pictures from seeds",
     "translate": "translate images with a trained CycleGAN or pix2pix",
+    "export": "write a trained generator as a bundle that others can load safely",
     "explore": "walk through latent space: interpolation, arithmetic, directions, projection",
 }
 

@@ -1,5 +1,6 @@
 """What every command needs: objects from configuration, and runs from their folders."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from ganforge.commands.bundle import is_bundle, read_bundle
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
 from ganforge.utils.runs import Run, find_run
 
@@ -80,7 +82,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto") -> LoadedRun:
-    """Rebuild a run's module from its configuration and take the weights of a checkpoint."""
+    """Rebuild a run's module from its configuration and take the weights of a checkpoint.
+
+    A bundle has one state only, whatever ``checkpoint`` says.
+    """
+    if is_bundle(folder):
+        return load_bundle(folder, device)
     run = find_run(folder)
     config = read_config(run)
     state = read_checkpoint(run.checkpoint(checkpoint))
@@ -96,6 +103,52 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
         ) from error
     module.to(pick_device(device)).eval()
     return LoadedRun(run, config, module, state["global_step"], bool(averages))
+
+
+def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
+    """Rebuild the generators of a bundle; what they were trained with is not in it."""
+    folder, bundle = Path(folder).expanduser().resolve(), read_bundle(folder)
+    # Sizes are compared before they are allocated: they may be anything.
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in build(bundle.config.model).state_dict().items()}
+    if shapes != {key: tensor.shape for key, tensor in bundle.weights.items()}:
+        raise DamagedFileError(
+            f"{folder}: the weights do not fit the model that its config.json describes; "
+            "export the run again, or get the bundle again"
+        )
+    module = build(bundle.config.model)
+    module.load_state_dict(bundle.weights)
+    module.to(pick_device(device)).eval()
+    return LoadedRun(Run(folder), bundle.config, module, bundle.step, bundle.ema)
+
+
+def build_data(loaded: LoadedRun, data_path: str | None) -> Any:
+    """The data module of a run; ``data_path`` says where its files lie if not where they were."""
+    config = OmegaConf.create(OmegaConf.to_container(loaded.config.data, resolve=True))
+    nodes = list(_with_files(config))
+    for node, key in nodes:
+        if data_path is not None:
+            node[key] = data_path
+        elif node[key] is None and key == "path":
+            raise UserError(
+                f"{loaded.run.folder} does not say where the images of {config.name} lie: name "
+                "their folder or zip archive with data_path=..."
+            )
+    if data_path is not None and not nodes:
+        raise UserError(f"data_path={data_path} has no use: {config.name} is made, not read")
+    data = build(config)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def _with_files(node: Any) -> Iterator[tuple[DictConfig, str]]:
+    """Every source of a data configuration that reads files, and its key that says where."""
+    if isinstance(node, DictConfig):
+        if key := next((key for key in ("path", "folder") if key in node), None):
+            yield node, key
+        for child in node.values():
+            yield from _with_files(child)
 
 
 def need_latents(loaded: LoadedRun) -> None:

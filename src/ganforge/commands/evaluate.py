@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from ganforge.callbacks.image_quality import fake_batches, real_images
-from ganforge.commands.common import LoadedRun, build, load_run, need_latents
+from ganforge.commands.common import LoadedRun, build, build_data, load_run, need_latents
 from ganforge.commands.evaluate_translation import evaluate_translation
 from ganforge.commands.report import protocol_line, score_table, shown
 from ganforge.metrics.scores import Scorer
@@ -42,9 +42,7 @@ def build_scorer(config: DictConfig, loaded: LoadedRun) -> Scorer:
     """The run's real images and the chosen extractor (the run's own where none is chosen)."""
     if config.n < 2:
         raise UserError(f"n={config.n} is too few: scores need at least 2 images")
-    data = build(loaded.config.data)
-    data.prepare_data()
-    data.setup("fit")
+    data = build_data(loaded, config.data_path)
     chosen: Any = OmegaConf.select(config, "features") or loaded.config.get("features")
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")

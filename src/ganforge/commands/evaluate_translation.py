@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor
 
 from ganforge.callbacks.image_quality import real_images
-from ganforge.commands.common import LoadedRun, build
+from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.report import protocol_line, score_table
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
@@ -37,8 +37,7 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     """Print a table of scores a direction and write all with their protocols."""
     if config.n < 2:
         raise UserError(f"n={config.n} is too few: scores need at least 2 images")
-    data = build(loaded.config.data)
-    data.setup("fit")
+    data = build_data(loaded, config.data_path)
     extractor = _extractor(config, loaded)
     console, records, notes = Console(), [], []
     for way in loaded.module.translators:

@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganforge.commands.common import LoadedRun, build, load_run
+from ganforge.commands.common import LoadedRun, build, build_data, load_run
 from ganforge.commands.explore_files import write_findings
 from ganforge.commands.report import shown
 from ganforge.latent.space import Reals, Space, Tool
@@ -62,9 +62,7 @@ def check_latents(loaded: LoadedRun) -> None:
 
 def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     """Join a run's generator, its data and the classifier of its data."""
-    data = build(loaded.config.data)
-    data.prepare_data()
-    data.setup("fit")
+    data = build_data(loaded, config.data_path)
     chosen: Any = config.get("features") or loaded.config.get("features")
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")

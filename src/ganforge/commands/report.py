@@ -58,9 +58,10 @@ def protocol_line(score: Score) -> str:
     """The protocol in a sentence."""
     p = score.protocol
     weights = "averaged" if p.ema else "last"
+    real = f", {p.n_real} real images of the {p.split} split" if p.split else ""
     return (
-        f"{p.extractor} features ({p.sha256[:8]}), {p.resize}; {p.n_fake} generated, "
-        f"{p.n_real} real images of the {p.split} split; {weights} weights; seed {p.seed}"
+        f"{p.extractor} features ({p.sha256[:8]}), {p.resize}; {p.n_fake} generated{real}; "
+        f"{weights} weights; seed {p.seed}"
     )
 
 

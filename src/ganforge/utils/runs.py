@@ -63,7 +63,9 @@ def find_run(folder: str | Path) -> Run:
     parent = folder if folder.is_dir() else folder.parent
     near = sorted(p.parent.parent.name for p in parent.glob("*/.hydra/config.yaml"))
     hint = f"; runs in {parent}: {', '.join(near[-5:])}" if near else "; train one: ganforge train"
-    raise UserError(f"{folder} is not a run (no .hydra/config.yaml in it){hint}")
+    raise UserError(
+        f"{folder} is not a run (no .hydra/config.yaml in it, nor a bundle's config.json){hint}"
+    )
 
 
 def link_latest(run: Run) -> None:
