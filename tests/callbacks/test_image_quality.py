@@ -87,9 +87,9 @@ def test_state_round_trip(image_quality, fake_score):
 def test_noise_of_scores_is_their_own(tiny_gan):
     module = tiny_gan()
     noise, state = module.noise.get_state(), torch.get_rng_state()
-    first = torch.cat(list(fake_batches(module, 7, seed=3, batch_size=3)))
-    again = torch.cat(list(fake_batches(module, 7, seed=3, batch_size=3)))
-    other = torch.cat(list(fake_batches(module, 7, seed=4, batch_size=3)))
+    first = torch.cat([make() for make in fake_batches(module, 7, seed=3, batch_size=3)])
+    again = torch.cat([make() for make in fake_batches(module, 7, seed=3, batch_size=3)])
+    other = torch.cat([make() for make in fake_batches(module, 7, seed=4, batch_size=3)])
     assert first.shape == (7, 1, 8, 8)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features, extract
-from ganforge.metrics.scores import FID, KID, InceptionScore, Scorer
+from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages
 from ganforge.utils.errors import UserError
 
@@ -125,28 +127,30 @@ def test_fid_and_kid_agree_with_torchmetrics(scorer, images):
 def test_fid_of_two_gaussians_has_its_closed_form(mean, std):
     real = RealFeatures(features(exact_gaussian(500, 0.0, 1.0)))
     fake = features(exact_gaussian(400, mean, std))
-    assert FID()(real, fake).value == pytest.approx(4 * (mean**2 + (std - 1) ** 2), abs=1e-4)
+    told = FID()(Comparison(real, fake))
+    assert told.value == pytest.approx(4 * (mean**2 + (std - 1) ** 2), abs=1e-4)
 
 
 def test_a_set_against_itself_shuffled_is_at_distance_zero():
     values = gaussian(600, 1, 2)
     shuffled = values[torch.randperm(600, generator=torch.Generator().manual_seed(1))]
-    assert FID()(RealFeatures(features(values)), features(shuffled)).value == pytest.approx(
-        0, abs=1e-4
-    )
+    real = RealFeatures(features(values))
+    assert FID()(Comparison(real, features(shuffled))).value == pytest.approx(0, abs=1e-4)
 
 
 def test_inception_score_of_sure_and_of_clueless_logits():
     sure = torch.eye(10).repeat(100, 1) * 100
-    assert InceptionScore(splits=1)(None, features(sure, sure)).value == pytest.approx(10, rel=1e-6)
+    told = InceptionScore(splits=1)(Comparison(None, features(sure, sure)))
+    assert told.value == pytest.approx(10, rel=1e-6)
     clueless = torch.zeros(1000, 10)
-    assert InceptionScore()(None, features(clueless, clueless)).value == pytest.approx(1, rel=1e-6)
+    told = InceptionScore()(Comparison(None, features(clueless, clueless)))
+    assert told.value == pytest.approx(1, rel=1e-6)
 
 
 def test_kid_is_near_zero_for_equal_distributions_and_grows_with_distance():
     real = RealFeatures(features(gaussian(1500, 0, 1)))
-    near = KID(subsets=20)(real, features(gaussian(1500, 0, 1, seed=1)))
-    far = KID(subsets=20)(real, features(gaussian(1500, 0.7, 1, seed=1)))
+    near = KID(subsets=20)(Comparison(real, features(gaussian(1500, 0, 1, seed=1))))
+    far = KID(subsets=20)(Comparison(real, features(gaussian(1500, 0.7, 1, seed=1))))
     assert abs(near.value) < 0.02 < far.value
 
 
@@ -215,4 +219,4 @@ def test_too_few_images_and_missing_logits_are_refused(scorer, images):
     with pytest.raises(UserError, match="Inception Score needs at least 10"):
         Scorer(scorer.extractor, scorer.real, metrics=(InceptionScore(),)).score(images(9, 2))
     with pytest.raises(UserError, match="no class logits"):
-        InceptionScore()(None, features(gaussian(20, 0, 1)))
+        InceptionScore()(Comparison(None, features(gaussian(20, 0, 1))))

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.periodic import Periodic
+from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scores import InceptionScore, Metric, Scorer
+from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.files import write_json
+from ganforge.utils.ranks import share_buffers
 
 
 def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
@@ -29,20 +33,24 @@ def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
 
 def fake_batches(
     module: LightningModule, count: int, seed: int, batch_size: int = 250
-) -> Iterator[Tensor]:
-    """Yield ``count`` generated uint8 images; their noise touches no other random state."""
+) -> Iterator[Callable[[], Tensor]]:
+    """Yield functions that make ``count`` uint8 images; their noise touches no other random state.
+
+    Every process draws all the noise, and calls only the functions of its share.
+    """
     rng = torch.Generator().manual_seed(seed)
     for start in range(0, count, batch_size):
-        yield module.generate(module.draw_latents(min(batch_size, count - start), rng))
+        z = module.draw_latents(min(batch_size, count - start), rng)
+        yield partial(module.generate, z)
 
 
 class ImageQuality(Periodic):
     """Scores the averaged generator every N steps, before the first and after the last.
 
     Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
-    checkpoint callback. Every rank measures, and all take the first one's scores: their batch
-    statistics differ a little, but they must agree on which checkpoint is the best. ``n_images``
-    are generated and as many real ones taken, or all where the split has fewer.
+    checkpoint callback. Ranks share the images among them, with the first one's batch statistics,
+    and all take its scores: they must agree on which checkpoint is the best. ``n_images`` are
+    generated and as many real ones taken, or all where the split has fewer.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class ImageQuality(Periodic):
         """Measure, log and keep."""
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema:
+            share_buffers(pl_module)
             fakes = fake_batches(pl_module, scorer.real.count, self.seed)
             scores = scorer.score(fakes, ema=ema, seed=self.seed, step=step)
         scores = trainer.strategy.broadcast(scores)

@@ -9,7 +9,7 @@ from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.commands.common import LoadedRun, build, build_data, load_run, need_latents
 from ganforge.commands.evaluate_translation import evaluate_translation
 from ganforge.commands.report import protocol_line, score_table, shown
-from ganforge.metrics.scores import Scorer
+from ganforge.metrics.scorer import Scorer
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json

@@ -14,7 +14,8 @@ from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.report import protocol_line, score_table
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
-from ganforge.metrics.scores import FID, KID, Scorer, library_versions
+from ganforge.metrics.scorer import Scorer, library_versions
+from ganforge.metrics.scores import FID, KID
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
 

@@ -8,16 +8,22 @@ import torch
 from torch import Tensor
 
 from ganforge.utils.errors import UserError
+from ganforge.utils.ranks import merge, share, world
 
 Progress = Callable[[int], None]
+Batch = Tensor | Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features float32 ``N×D`` and logits float32 ``N×K`` (None where the network has none)."""
+    """Features float32 ``N×D`` and logits float32 ``N×K`` (None where the network has none).
+
+    ``labels`` int64 ``N`` are the images' classes, where they are known.
+    """
 
     features: Tensor
     logits: Tensor | None
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -69,29 +75,60 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
     return torch.einsum("nchw,c->nhw", images.float(), weights).round().byte()[:, None]
 
 
+class _Rows:
+    """Rows that come in batches; their place is made once where the number is known."""
+
+    def __init__(self, count: int | None) -> None:
+        self.count, self.filled = count, 0
+        self.parts: list[Tensor] = []
+
+    def add(self, rows: Tensor) -> None:
+        rows = rows.float().cpu()
+        if self.count is None:
+            self.parts.append(rows)
+            return
+        if not self.parts:
+            self.parts = [torch.empty(self.count, *rows.shape[1:])]
+        if self.filled + len(rows) > self.count:
+            raise UserError(f"More than the {self.count} images came that were announced.")
+        self.parts[0][self.filled : self.filled + len(rows)] = rows
+        self.filled += len(rows)
+
+    def all(self) -> Tensor | None:
+        if self.count is not None and self.parts:
+            return self.parts[0][: self.filled]
+        return torch.cat(self.parts) if self.parts else None
+
+
 @torch.inference_mode()
 def extract(
     extractor: FeatureExtractor,
-    batches: Iterable[Tensor],
+    batches: Iterable[Batch],
     device: torch.device | str = "cpu",
     batch_size: int = 256,
     progress: Progress | None = None,
+    count: int | None = None,
 ) -> Features:
     """Stream uint8 batches of any length through ``extractor``; the features come back on the CPU.
 
     The network sees at most ``batch_size`` images at once; ``progress`` is told each such count.
+    ``count``, where it is known, saves a second copy in memory. A batch may be a function that
+    makes it: under several processes each makes and reads its share, and all return the same.
     """
     extractor.to(device)
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
-    for batch in batches:
-        for images in check_images(batch).split(batch_size):
+    expected = count if world() == (0, 1) else None
+    features, logits, lengths = _Rows(expected), _Rows(expected), []
+    for batch in share(batches):
+        made = batch if isinstance(batch, Tensor) else batch()
+        for images in check_images(made).split(batch_size):
             out = extractor(images.to(device))
-            features.append(out.features.float().cpu())
+            features.add(out.features)
             if out.logits is not None:
-                logits.append(out.logits.float().cpu())
+                logits.add(out.logits)
             if progress is not None:
                 progress(len(images))
-    if not features:
+        lengths.append(len(made))
+    rows = merge(features.all(), lengths)
+    if rows is None:
         raise UserError("There is no image to extract features from.")
-    return Features(torch.cat(features), torch.cat(logits) if logits else None)
+    return Features(rows, merge(logits.all(), lengths))

@@ -21,14 +21,14 @@ class Protocol:
 
     ``seed`` chose the noise and ``real_seed`` the real images. They are told, but scores that
     differ in a draw alone may be compared: results are means over seeds. ``settings``
-    are the metric's own parameters.
+    are the metric's own parameters. ``ema`` is None where no trained model made the images.
     """
 
     extractor: str
     sha256: str
     resize: str
     n_fake: int
-    ema: bool
+    ema: bool | None
     n_real: int = 0
     split: str = ""
     data_hash: str = ""
@@ -56,8 +56,9 @@ class Protocol:
 class Score:
     """One value of one metric with its protocol and where it comes from.
 
-    ``std`` is the spread that the metric itself reports (splits, subsets), ``notes`` are warnings
-    that belong to the number, ``libraries`` the versions it was computed with.
+    ``std`` is the spread that the metric itself reports (splits, subsets), ``interval`` the 95 %
+    confidence interval over generated images, ``notes`` are warnings that belong to the number,
+    ``libraries`` the versions it was computed with, ``details`` its parts by name.
     """
 
     metric: str
@@ -68,6 +69,8 @@ class Score:
     run: str | None = None
     notes: tuple[str, ...] = ()
     libraries: tuple[tuple[str, str], ...] = ()
+    interval: tuple[float, float] | None = None
+    details: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,6 +90,7 @@ class Score:
             "protocol": self.protocol.to_dict(),
             "notes": list(self.notes),
             "libraries": dict(self.libraries),
+            "details": dict(self.details),
         }
 
     @classmethod
@@ -97,6 +101,8 @@ class Score:
             record["protocol"] = Protocol.from_dict(record["protocol"])
             record["notes"] = tuple(record["notes"])
             record["libraries"] = tuple(record["libraries"].items())
+            record["details"] = tuple(record.get("details", {}).items())
+            record["interval"] = tuple(record["interval"]) if record.get("interval") else None
             return cls(**record)
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedFileError(

@@ -1,47 +1,18 @@
-"""From features to scores: FID, Inception Score and KID by torch-fidelity, each with its protocol.
+"""The three scores that most papers quote: FID, KID and Inception Score."""
 
-A metric is a small frozen object: its fields are its settings, ``name`` begins the score's name,
-``paired`` says whether it looks at real images, ``__call__(real, fake)`` gives the value.
-"""
-
-import platform
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge import __version__
-from ganforge.metrics.features import FeatureExtractor, Features, Progress, extract
-from ganforge.metrics.protocol import Protocol as ScoreProtocol
-from ganforge.metrics.protocol import Score, Settings
-from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
+from ganforge.metrics import bootstrap
+from ganforge.metrics.comparison import Comparison, Value, need_images
+from ganforge.metrics.frechet import frechet_distance
 from ganforge.utils.errors import UserError
 
-
-@dataclass(frozen=True)
-class Value:
-    """What a metric says: the value, its own spread, the settings used, and warnings."""
-
-    value: float
-    std: float | None = None
-    settings: Settings = ()
-    notes: tuple[str, ...] = ()
-
-
-class Metric(Protocol):
-    """A value computed from features; see the module's docstring."""
-
-    name: ClassVar[str]
-    paired: ClassVar[bool]
-
-    def __call__(self, real: RealFeatures | None, fake: Features) -> Value:
-        """Compute the value; ``real`` is given if ``paired``."""
-        ...
+KID_REFERENCES = 5000  # images of each side that the interval of KID looks at
 
 
 @dataclass(frozen=True)
@@ -51,20 +22,55 @@ class FID:
     name: ClassVar[str] = "fid"
     paired: ClassVar[bool] = True
 
-    def __call__(self, real: RealFeatures, fake: Features) -> Value:
+    def __call__(self, sides: Comparison) -> Value:
         """Lower is better; 0 is the distance of a set to itself."""
-        from torch_fidelity.metric_fid import (
-            KEY_METRIC_FID,
-            fid_features_to_statistics,
-            fid_statistics_to_metric,
-        )
+        need_images(sides.fewest, 2, "FID")
+        value = frechet_distance(sides.real.moments, sides.fake_moments)
+        interval = bootstrap.of_spread(value, sides.frechet_replicates)
+        return Value(value, notes=singular(sides.fewest, sides.fake_moments), interval=interval)
 
-        few, dim = min(len(real), len(fake)), fake.features.shape[1]
-        need_images(few, 2, "FID")
-        moments = fid_features_to_statistics(fake.features)
-        value = fid_statistics_to_metric(real.moments, moments, verbose=False)[KEY_METRIC_FID]
-        too_few = f"{few} images for {dim} features: the covariance is singular, FID is biased"
-        return Value(value, notes=(too_few,) if few <= dim else ())
+
+def singular(count: int, moments: object) -> tuple[str, ...]:
+    """A note if so few images leave the covariance without full rank."""
+    dim = len(moments.mean)
+    note = f"{count} images for {dim} features: the covariance is singular, FID is biased"
+    return (note,) if count <= dim else ()
+
+
+@dataclass(frozen=True)
+class FIDInfinity:
+    """FID extrapolated to infinitely many generated images (Chong & Forsyth 2020).
+
+    FID is linear in 1/n: a line through the FIDs of ``points`` random subsets, evenly spaced from
+    ``smallest`` (at most half of the images) to all, is read at 1/n = 0.
+    """
+
+    points: int = 15
+    smallest: int = 5000
+    rng_seed: int = 2020
+    name: ClassVar[str] = "fid_inf"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Lower is better; comparable between counts, unlike FID."""
+        count = len(sides.fake)
+        need_images(sides.fewest, 20, "FID of infinitely many images")
+        smallest = min(self.smallest, count // 2)
+        rng = np.random.default_rng(self.rng_seed)
+        sizes = np.linspace(smallest, count, self.points).astype(int)
+        subsets = (rng.choice(count, size, replace=False) for size in sizes)
+        fids = sides.frechet_of(subsets)
+        # The intercept of a least-squares line is a weighted sum of its points.
+        weights = np.linalg.pinv(np.stack([np.ones(len(sizes)), 1 / sizes], 1))[0]
+        value = float(weights @ fids)
+        # A subset of N of n images varies n/N times as much around the FID of infinitely many.
+        widen = np.sqrt(1 + (weights**2 * (count / sizes - 1)).sum())
+        return Value(
+            value,
+            settings=tuple({**asdict(self), "smallest": smallest}.items()),
+            notes=singular(min(smallest, len(sides.real)), sides.fake_moments),
+            interval=bootstrap.of_spread(value, sides.frechet_replicates, widen),
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class KID:
     name: ClassVar[str] = "kid"
     paired: ClassVar[bool] = True
 
-    def __call__(self, real: RealFeatures, fake: Features) -> Value:
+    def __call__(self, sides: Comparison) -> Value:
         """Lower is better; slightly negative values are possible."""
         from torch_fidelity.metric_kid import (
             KEY_METRIC_KID_MEAN,
@@ -89,24 +95,52 @@ class KID:
             kid_features_to_metric,
         )
 
-        few = min(len(real), len(fake))
-        need_images(few, 2, "KID")
-        size = min(self.subset_size, few)
+        need_images(sides.fewest, 2, "KID")
+        size = min(self.subset_size, sides.fewest)
+        real, fake = sides.real.features.features, sides.fake.features
         result = kid_features_to_metric(
-            fake.features,
-            real.features.features,
+            fake,
+            real,
             kid_subsets=self.subsets,
             kid_subset_size=size,
             rng_seed=self.rng_seed,
             verbose=False,
         )
+        value = result[KEY_METRIC_KID_MEAN]
+        influence = _influence(fake, real, self.rng_seed).numpy()
+        moved = value - influence.mean()
+        interval = bootstrap.of_mean(influence, self.rng_seed, lambda means: means + moved)
         small = f"subsets of {size} images, as there are no {self.subset_size}"
         return Value(
-            result[KEY_METRIC_KID_MEAN],
+            value,
             result[KEY_METRIC_KID_STD],
             tuple({**asdict(self), "subset_size": size}.items()),
             (small,) if size < self.subset_size else (),
+            interval,
         )
+
+
+def _influence(fake: Tensor, real: Tensor, seed: int) -> Tensor:
+    """First-order part of each generated image in the squared MMD, shape ``N`` (float64).
+
+    Resampling the images themselves would compare copies with each other and break unbiasedness.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(fake), generator=rng)[:KID_REFERENCES]
+    others = real[torch.randperm(len(real), generator=rng)[:KID_REFERENCES]]
+    blocks = fake.split(2048)
+    to_fake = torch.cat([_kernel(block, fake[chosen]).sum(1).double() for block in blocks])
+    to_real = torch.cat([_kernel(block, others).mean(1).double() for block in blocks])
+    peers = torch.full_like(to_fake, len(chosen))
+    # Nobody is its own peer.
+    to_fake[chosen] -= (fake[chosen].square().mean(1) + 1).pow(3).double()
+    peers[chosen] -= 1
+    return 2 * (to_fake / peers - to_real)
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """The cubic polynomial kernel of KID."""
+    return (a @ b.T / a.shape[1] + 1).pow(3)
 
 
 @dataclass(frozen=True)
@@ -118,105 +152,42 @@ class InceptionScore:
     name: ClassVar[str] = "is"
     paired: ClassVar[bool] = False
 
-    def __call__(self, real: RealFeatures | None, fake: Features) -> Value:  # noqa: ARG002
+    def __call__(self, sides: Comparison) -> Value:
         """Higher is better; between 1 and the number of classes."""
-        from torch_fidelity.metric_isc import (
-            KEY_METRIC_ISC_MEAN,
-            KEY_METRIC_ISC_STD,
-            isc_features_to_metric,
-        )
+        from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-        if fake.logits is None:
+        logits = sides.fake.logits
+        if logits is None:
             raise UserError(
                 "This feature extractor has no class logits: leave the Inception Score out, or "
                 "choose features=cnn or features=inception."
             )
-        need_images(len(fake), self.splits, "the Inception Score")
-        result = isc_features_to_metric(fake.logits, self.splits, rng_seed=self.rng_seed)
-        settings = tuple(asdict(self).items())
-        return Value(result[KEY_METRIC_ISC_MEAN], result[KEY_METRIC_ISC_STD], settings)
-
-
-DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
-
-
-def need_images(count: int, least: int, metric: str) -> None:
-    """Raise a UserError if a metric has too few images to be defined."""
-    if count < least:
-        raise UserError(f"{metric} needs at least {least} images on each side, got {count}.")
-
-
-def library_versions() -> tuple[tuple[str, str], ...]:
-    """Versions that a score's last digits depend on."""
-    libraries = ((name, version(name)) for name in ("torch", "torch-fidelity", "numpy"))
-    return ("ganforge", __version__), ("python", platform.python_version()), *libraries
-
-
-class Scorer:
-    """Scores generated images against one set of real ones; used by training and by evaluate.
-
-    Features are extracted once and shared by all metrics. Nothing here reads or moves the global
-    random state, so measuring never changes training.
-    """
-
-    def __init__(
-        self,
-        extractor: FeatureExtractor,
-        real: RealImages,
-        cache_dir: Path | str | None = None,
-        metrics: Sequence[Metric] = DEFAULT_METRICS,
-        device: torch.device | str = "cpu",
-        batch_size: int = 256,
-    ) -> None:
-        self.extractor = extractor
-        self.real = real
-        self.cache_dir = cache_dir
-        self.metrics = tuple(metrics)
-        self.device = device
-        self.batch_size = batch_size
-
-    @cached_property
-    def real_features(self) -> RealFeatures:
-        """Features of the real images, from the cache where it has them."""
-        return real_features(
-            self.real, self.extractor, self.cache_dir, self.device, self.batch_size
+        count = len(logits)
+        need_images(count, self.splits, "the Inception Score")
+        order = np.random.RandomState(self.rng_seed).permutation(count)
+        scores, spreads = [], []
+        for split in range(self.splits):
+            # One split at a time: in double precision all of them would fill the memory.
+            chosen = order[split * count // self.splits : (split + 1) * count // self.splits]
+            part = logits[chosen]
+            told = isc_features_to_metric(part, splits=1, shuffle=False)
+            scores.append(told[KEY_METRIC_ISC_MEAN])
+            spreads.append(_inception_replicates(part.double(), seed=split))
+        value = float(np.mean(scores))
+        return Value(
+            value,
+            float(np.std(scores)),
+            tuple(asdict(self).items()),
+            interval=bootstrap.of_spread(value, np.mean(spreads, 0)),
         )
 
-    def score(
-        self,
-        fakes: Tensor | Iterable[Tensor],
-        ema: bool = True,
-        seed: int = 0,
-        step: int | None = None,
-        progress: Progress | None = None,
-    ) -> list[Score]:
-        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches.
 
-        ``ema`` and ``seed`` say which weights and which noise made them; both enter the protocol.
-        """
-        batches = [fakes] if isinstance(fakes, Tensor) else fakes
-        fake = extract(self.extractor, batches, self.device, self.batch_size, progress)
-        return [self._measure(metric, fake, ema, seed, step) for metric in self.metrics]
-
-    def _measure(
-        self, metric: Metric, fake: Features, ema: bool, seed: int, step: int | None
-    ) -> Score:
-        real = self.real_features if metric.paired else None
-        value = metric(real, fake)
-        protocol = ScoreProtocol(
-            extractor=self.extractor.name,
-            sha256=self.extractor.sha256,
-            resize=self.extractor.resize,
-            n_fake=len(fake),
-            ema=ema,
-            n_real=len(real) if real else 0,
-            split=self.real.split if real else "",
-            data_hash=self.real.data_hash if real else "",
-            settings=value.settings,
-            seed=seed,
-            real_seed=self.real.seed if real else 0,
-        )
-        notes = value.notes + ((real.note,) if real and real.note else ())
-        return Score(
-            metric.name, value.value, protocol, value.std, step, None, notes, library_versions()
-        )
+def _inception_replicates(logits: Tensor, seed: int, replicates: int = 200) -> np.ndarray:
+    """Inception Scores of bootstrapped images, all at once: exp(H(mean p) - mean H(p))."""
+    rng = np.random.default_rng(seed)
+    count = len(logits)
+    shares = torch.from_numpy(rng.multinomial(count, np.full(count, 1 / count), replicates) / count)
+    p = logits.softmax(1)
+    own = -torch.special.entr(p).sum(1)
+    entropy = torch.special.entr(shares @ p).sum(1)
+    return (entropy + shares @ own).exp().numpy()

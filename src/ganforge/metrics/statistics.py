@@ -8,34 +8,38 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.metrics.features import FeatureExtractor, Features, Progress, extract
+from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
+from ganforge.metrics.frechet import Moments, moments
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path
+from ganforge.utils.ranks import agree, world
 
 log = logging.getLogger(__name__)
+LAYOUT = 2  # raise it when the files of the cache change their meaning
 
 
 @dataclass(frozen=True)
 class RealImages:
-    """Which real images a score is measured against; ``load`` is called only on a cache miss.
+    """Which images a score is measured against; ``load`` is called only on a cache miss.
 
     ``load`` returns the ``count`` images (uint8, one tensor or batches) that ``seed`` chose from
-    ``split`` of the data whose content hash is ``data_hash``.
+    ``split`` of the data whose content hash is ``data_hash``. ``labels`` int64 ``count`` are their
+    classes, in the same order.
     """
 
-    load: Callable[[], Tensor | Iterable[Tensor]]
+    load: Callable[[], Tensor | Iterable[Batch]]
     count: int
     data_hash: str
     split: str
     seed: int = 0
+    labels: Tensor | None = None
 
     def key(self, extractor: FeatureExtractor) -> str:
         """Name the cache entry: equal keys mean equal features."""
-        parts = [self.data_hash, self.split, self.count, self.seed]
+        parts = [LAYOUT, self.data_hash, self.split, self.count, self.seed]
         parts += [extractor.name, extractor.sha256, extractor.resize]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -51,11 +55,9 @@ class RealFeatures:
         return len(self.features)
 
     @cached_property
-    def moments(self) -> dict[str, np.ndarray]:
-        """Mean and covariance, as torch-fidelity computes them."""
-        from torch_fidelity.metric_fid import fid_features_to_statistics
-
-        return fid_features_to_statistics(self.features.features)
+    def moments(self) -> Moments:
+        """Mean and covariance."""
+        return moments(self.features.features)
 
 
 def real_features(
@@ -68,47 +70,63 @@ def real_features(
 ) -> RealFeatures:
     """Read the features of ``real`` from the cache, or compute and keep them.
 
-    A damaged file is built anew, with a warning. Two processes at once write equal files, each
-    atomically. ``cache_dir=None`` keeps nothing.
+    Logits are not kept: no metric reads those of real images. A damaged file is built anew,
+    with a warning. Two processes at once write equal files, each atomically.
+    ``cache_dir=None`` keeps nothing.
     """
-    file = f"{real.key(extractor)}.safetensors"
-    path = None if cache_dir is None else Path(cache_dir).expanduser() / file
-    note = None
-    if path is not None and path.exists():
-        try:
-            return RealFeatures(_read(path, real.count, extractor.dim))
-        except ValueError as error:
-            note = f"the cached real features {path} were damaged ({error}) and are built anew"
-            log.warning("%s", note)
+    path = None if cache_dir is None else _path(Path(cache_dir), real, extractor)
+    found, note = _look_up(path, real.count, extractor.dim)
+    if not agree(found is not None):
+        found = _extract(real, extractor, device, batch_size, progress)
+        if path is not None and world()[0] == 0:
+            _write(found, path)
+    return RealFeatures(Features(found.features, None, real.labels), note)
+
+
+def _path(folder: Path, real: RealImages, extractor: FeatureExtractor) -> Path:
+    return folder.expanduser() / f"{real.key(extractor)}.safetensors"
+
+
+def _look_up(path: Path | None, count: int, dim: int) -> tuple[Features | None, str | None]:
+    """What the cache holds, and a note if that was damaged."""
+    if path is None or not path.exists():
+        return None, None
+    try:
+        return _read(path, count, dim), None
+    except ValueError as error:
+        note = f"the cached real features {path} were damaged ({error}) and are built anew"
+        log.warning("%s", note)
+        return None, note
+
+
+def _extract(
+    real: RealImages,
+    extractor: FeatureExtractor,
+    device: torch.device | str,
+    batch_size: int,
+    progress: Progress | None,
+) -> Features:
     images = real.load()
-    batches = [images] if isinstance(images, Tensor) else images
-    features = extract(extractor, batches, device, batch_size, progress)
+    batches = images.split(batch_size) if isinstance(images, Tensor) else images
+    features = extract(extractor, batches, device, batch_size, progress, real.count)
     if len(features) != real.count:
         raise UserError(
             f"The {real.split} split gave {len(features)} real images where {real.count} were "
             "asked for: ask for as many as it has."
         )
-    if path is not None:
-        _write(features, path)
-    return RealFeatures(features, note)
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].contiguous().numpy())
-    return digest.hexdigest()
+    return features
 
 
 def _write(features: Features, path: Path) -> None:
     from safetensors.torch import save_file
 
     tensors = {"features": features.features.contiguous()}
-    if features.logits is not None:
-        tensors["logits"] = features.logits.contiguous()
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"sha256": _digest(tensors)})
+        save_file(tensors, temporary, metadata={"sha256": _digest(tensors["features"])})
+
+
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().numpy()).hexdigest()
 
 
 def _read(path: Path, count: int, dim: int) -> Features:
@@ -123,6 +141,6 @@ def _read(path: Path, count: int, dim: int) -> Features:
         raise ValueError(str(error)) from error
     if "features" not in tensors or tensors["features"].shape != (count, dim):
         raise ValueError("it holds features of another shape")
-    if _digest(tensors) != expected:
+    if _digest(tensors["features"]) != expected:
         raise ValueError("its checksum does not fit")
-    return Features(tensors["features"], tensors.get("logits"))
+    return Features(tensors["features"], None)

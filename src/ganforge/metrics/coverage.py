@@ -1,0 +1,114 @@
+"""Fidelity and diversity apart: precision, recall, density, coverage; and memorisation."""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ganforge.metrics import bootstrap
+from ganforge.metrics.comparison import Comparison, Value, need_images
+from ganforge.metrics.neighbours import nearest
+from ganforge.utils.errors import UserError
+
+SEED = 0  # of the intervals' resampling
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Share of generated images within a real one's ``neighbourhood`` (Kynkäänniemi et al. 2019).
+
+    Features are those of the chosen extractor; the paper's are VGG-16's.
+    """
+
+    neighbourhood: int = 3
+    name: ClassVar[str] = "precision"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Higher is better, at most 1: the pictures look real."""
+        value, _ = sides.precision_recall(self.neighbourhood)
+        interval = bootstrap.of_share(value, len(sides.fake), SEED)
+        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Share of real images within a generated one's ``neighbourhood`` (same paper)."""
+
+    neighbourhood: int = 3
+    name: ClassVar[str] = "recall"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Higher is better, at most 1: nothing real is missing."""
+        _, value = sides.precision_recall(self.neighbourhood)
+        interval = bootstrap.of_share(value, len(sides.real), SEED)
+        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+
+
+@dataclass(frozen=True)
+class Density:
+    """In how many real neighbourhoods a generated image lies, over k (Naeem et al. 2020)."""
+
+    neighbourhood: int = 5
+    name: ClassVar[str] = "density"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Higher is better; 1 is expected of real images, more is possible. Outliers count less."""
+        density, _ = sides.density_coverage(self.neighbourhood)
+        interval = bootstrap.of_mean(density, SEED)
+        settings = tuple(asdict(self).items())
+        return Value(float(density.mean()), settings=settings, interval=interval)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of real images whose neighbourhood holds a generated one (Naeem et al. 2020)."""
+
+    neighbourhood: int = 5
+    name: ClassVar[str] = "coverage"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Higher is better, at most 1."""
+        _, reached = sides.density_coverage(self.neighbourhood)
+        value = float(reached.mean())
+        interval = bootstrap.of_share(value, len(reached), SEED)
+        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """Chance that a generated image is nearer to the training set than a held-out image is.
+
+    Both distances go to the nearest training image, of the whole training split. This is the
+    Mann-Whitney statistic of Meehan et al. 2020 over one cell, as a share: ½ is expected of new
+    images, 1 of copies; below ½ the generated images are farther from the data than real ones.
+    """
+
+    name: ClassVar[str] = "memorisation"
+    paired: ClassVar[bool] = True
+
+    def __call__(self, sides: Comparison) -> Value:
+        """Near ½ is good."""
+        if sides.training is None or sides.held_out is None:
+            raise UserError(
+                "memorisation compares with held-out images: name them by held_out=FOLDER or "
+                "held_out=DATA:test, or leave ganforge.metrics.coverage.Memorisation out."
+            )
+        need_images(len(sides.held_out), 2, "memorisation")
+        training = sides.training.features
+        fake = nearest(sides.fake.features, training).double().numpy()
+        held_out = np.sort(nearest(sides.held_out.features, training).double().numpy())
+        farther = len(held_out) - np.searchsorted(held_out, fake, side="right")
+        not_nearer = len(held_out) - np.searchsorted(held_out, fake, side="left")
+        chance = (farther + not_nearer) / 2 / len(held_out)
+        details = {
+            "median_distance": float(np.median(fake)),
+            "median_distance_held_out": float(np.median(held_out)),
+            "n_training": len(training),
+            "n_held_out": len(held_out),
+        }
+        interval = bootstrap.of_mean(chance, SEED)
+        return Value(float(chance.mean()), interval=interval, details=details)

@@ -1,0 +1,136 @@
+"""From images to scores: features once, then every metric, each with its protocol."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganforge import __version__
+from ganforge.metrics.comparison import Comparison, Metric, Value
+from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
+from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.scores import FID, KID, InceptionScore
+from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
+
+DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
+
+
+def library_versions() -> tuple[tuple[str, str], ...]:
+    """Versions that a score's last digits depend on."""
+    libraries = ((name, version(name)) for name in ("torch", "torch-fidelity", "numpy"))
+    return ("ganforge", __version__), ("python", platform.python_version()), *libraries
+
+
+class Scorer:
+    """Scores generated images against one set of real ones; used by training and by evaluate.
+
+    Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
+    whole splits that memorisation looks at. Nothing here reads or moves the global random state,
+    so measuring never changes training.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        real: RealImages,
+        cache_dir: Path | str | None = None,
+        metrics: Sequence[Metric] = DEFAULT_METRICS,
+        device: torch.device | str = "cpu",
+        batch_size: int = 256,
+        training: RealImages | None = None,
+        held_out: RealImages | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.extractor = extractor
+        self.real = real
+        self.cache_dir = cache_dir
+        self.metrics = tuple(metrics)
+        self.device = device
+        self.batch_size = batch_size
+        self.training = training
+        self.held_out = held_out
+        self.progress = progress
+
+    def features_of(self, images: RealImages) -> RealFeatures:
+        """Features of a set, from the cache where it has them."""
+        return real_features(
+            images, self.extractor, self.cache_dir, self.device, self.batch_size, self.progress
+        )
+
+    @cached_property
+    def real_features(self) -> RealFeatures:
+        """Features of the real images."""
+        return self.features_of(self.real)
+
+    def score(
+        self,
+        fakes: Tensor | Iterable[Batch],
+        ema: bool | None = True,
+        seed: int = 0,
+        step: int | None = None,
+        progress: Progress | None = None,
+        count: int | None = None,
+        labels: Tensor | None = None,
+    ) -> list[Score]:
+        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches.
+
+        ``ema`` and ``seed`` say which weights and which noise made them; both enter the protocol.
+        ``count`` tells how many will come; ``labels`` are the classes that were asked for.
+        """
+        batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
+        fake = extract(self.extractor, batches, self.device, self.batch_size, progress, count)
+        return self.compare(Features(fake.features, fake.logits, labels), ema, seed, step)
+
+    def compare(
+        self, fake: Features, ema: bool | None, seed: int = 0, step: int | None = None
+    ) -> list[Score]:
+        """Score features of generated images."""
+        paired = any(metric.paired for metric in self.metrics)
+        splits = [s and self.features_of(s).features for s in (self.training, self.held_out)]
+        sides = Comparison(self.real_features if paired else None, fake, *splits)
+        return [
+            self.record(metric.name, metric(sides), len(fake), metric.paired, ema, seed, step)
+            for metric in self.metrics
+        ]
+
+    def record(
+        self,
+        name: str,
+        value: Value,
+        n_fake: int,
+        paired: bool,
+        ema: bool | None,
+        seed: int,
+        step: int | None,
+    ) -> Score:
+        """A value with the protocol that it was measured by."""
+        real = self.real_features if paired else None
+        protocol = Protocol(
+            extractor=self.extractor.name,
+            sha256=self.extractor.sha256,
+            resize=self.extractor.resize,
+            n_fake=n_fake,
+            ema=ema,
+            n_real=len(real) if real else 0,
+            split=self.real.split if real else "",
+            data_hash=self.real.data_hash if real else "",
+            settings=value.settings,
+            seed=seed,
+            real_seed=self.real.seed if real else 0,
+        )
+        notes = value.notes + ((real.note,) if real and real.note else ())
+        return Score(
+            name,
+            value.value,
+            protocol,
+            value.std,
+            step,
+            notes=notes,
+            libraries=library_versions(),
+            interval=value.interval,
+            details=tuple(value.details.items()),
+        )

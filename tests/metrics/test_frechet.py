@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+
+from ganforge.metrics.comparison import Comparison
+from ganforge.metrics.features import Features
+from ganforge.metrics.frechet import frechet_distance, moments
+from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
+from ganforge.metrics.statistics import RealFeatures
+
+
+def gaussian(count, mean=0.0, std=1.0, seed=0, dim=8):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(count, dim, generator=rng) * std + mean
+
+
+def compared(fake, real, logits=None):
+    return Comparison(RealFeatures(Features(real, None)), Features(fake, logits))
+
+
+def fidelity(fake, real):
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    sides = [fid_features_to_statistics(features) for features in (fake, real)]
+    return fid_statistics_to_metric(*sides, verbose=False)["frechet_inception_distance"]
+
+
+@pytest.mark.parametrize("counts", [(200, 150), (40, 150), (150, 40), (40, 30)])
+@pytest.mark.parametrize("dead", [0, 9])
+def test_equals_torch_fidelity_whatever_is_singular(counts, dead):
+    """Fewer images than features on either side, and features that are always 0."""
+    mix = gaussian(48, dim=48, seed=9)
+    fake, real = (gaussian(count, seed=i, dim=48) @ mix for i, count in enumerate(counts))
+    fake = fake * 1.3 + 0.5
+    fake[:, :dead] = real[:, :dead] = 0
+    told = frechet_distance(moments(real), moments(fake))
+    assert told == pytest.approx(fidelity(fake, real), rel=1e-4)
+
+
+def test_a_constant_feature_on_one_side_only():
+    fake, real = gaussian(90, seed=1), gaussian(80)
+    fake[:, 0] = 3
+    for one, other in ((fake, real), (real, fake)):
+        told = frechet_distance(moments(one), moments(other))
+        assert told == pytest.approx(fidelity(fake, real), rel=1e-4)
+
+
+def test_moments_of_chosen_rows_and_of_any_blocks(monkeypatch):
+    values = gaussian(100, 5, 2)
+    chosen = np.array([1, 1, 5, *range(40)])
+    monkeypatch.setattr("ganforge.metrics.frechet.ROWS", 7)
+    told = moments(values, chosen)
+    np.testing.assert_allclose(told.mean, values[chosen].double().mean(0))
+    np.testing.assert_allclose(told.covariance, np.cov(values[chosen].double(), rowvar=False))
+
+
+def test_infinite_fid_is_nearer_to_the_truth():
+    """|μ|² + D (σ - 1)², from so few images that FID itself is far above it."""
+    dim, mean, std = 24, 0.2, 1.1
+    truth = dim * (mean**2 + (std - 1) ** 2)
+    real = gaussian(60_000, dim=dim)
+    fids, extrapolated = [], []
+    for seed in range(1, 6):
+        sides = compared(gaussian(600, mean, std, seed, dim), real)
+        fids.append(FID()(sides).value)
+        extrapolated.append(FIDInfinity()(sides).value)
+    bias = np.mean(fids) - truth
+    assert bias > 0.15
+    assert abs(np.mean(extrapolated) - truth) < bias / 4
+
+
+def test_infinite_fid_tells_its_smallest_subset():
+    sides = compared(gaussian(100, seed=1), gaussian(100))
+    assert dict(FIDInfinity()(sides).settings) == {
+        "points": 15,
+        "smallest": 50,
+        "rng_seed": 2020,
+    }
+
+
+@pytest.mark.parametrize("metric", [FID(), FIDInfinity(), KID(10, 200), InceptionScore(2)])
+def test_intervals_are_as_wide_as_values_of_new_samples_vary(metric):
+    """The bootstrap of one sample against the spread over independent ones."""
+    real = gaussian(2000)
+    sides = []
+    for seed in range(40):
+        fake = gaussian(300, 0.3, 1.2, seed + 1)
+        sides.append(compared(fake, real, logits=fake[:, :5] * 2))
+    told = [metric(side) for side in sides]
+    spread = np.std([value.value for value in told], ddof=1)
+    widths = [value.interval[1] - value.interval[0] for value in told]
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * spread, rel=0.4)
+    held = [v.interval[0] <= np.mean([t.value for t in told]) <= v.interval[1] for v in told]
+    assert np.mean(held) >= 0.8
+
+
+def test_few_images_are_noted():
+    (note,) = FID()(compared(gaussian(8, seed=1), gaussian(8))).notes
+    assert note.startswith("8 images for 8 features")
+    assert FID()(compared(gaussian(9, seed=1), gaussian(9))).notes == ()
