@@ -167,7 +167,7 @@ def test_a_decompression_bomb_is_named(load, tmp_path, monkeypatch):
 
 
 def test_a_member_that_unpacks_to_far_too_much_is_named(load, tmp_path, monkeypatch):
-    monkeypatch.setattr("ganforge.data.listing.LARGEST_MEMBER", 10_000)
+    monkeypatch.setattr("ganforge.data.archive.LARGEST_MEMBER", 10_000)
     root = write_zip(tmp_path / "x.zip", {**FLAT, "big.png": b"0" * 20_000})
     with pytest.raises(DamagedFileError, match=r"big\.png \(it would unpack to"):
         load(root).setup()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
@@ -12,6 +12,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from ganforge.commands.common import LoadedRun, build, build_data, load_run
 from ganforge.commands.explore_files import write_findings
 from ganforge.commands.report import shown
+from ganforge.data.decode import BROKEN, flatten, open_picture, reason
 from ganforge.latent.space import Reals, Space, Tool
 from ganforge.metrics.cnn import CNNFeatures, Residual, resize
 from ganforge.metrics.features import with_channels
@@ -115,10 +116,9 @@ class Activations:
 def open_image(path: str, size: int, channels: int) -> Tensor:
     """Read a picture as uint8 ``channels×size×size``: cropped to its central square, scaled."""
     try:
-        with Image.open(Path(path).expanduser()) as image:
-            image = image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{path} cannot be read as a picture: {error}") from error
+        image = flatten(open_picture(Path(path).expanduser().read_bytes()), 3)
+    except BROKEN as error:
+        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     # Cropped first: resize(box=...) would look beyond the box at its edges.

@@ -1,18 +1,16 @@
 """``ganforge translate``: image files of any size through a trained translator."""
 
-import io
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run
 from ganforge.commands.report import shown
-from ganforge.data.decode import flatten, to_array
+from ganforge.data.decode import BROKEN, flatten, open_picture, reason, to_array
 from ganforge.data.listing import list_images
 from ganforge.models.tiles import translate_tiled
 from ganforge.models.translator import Translator
@@ -20,8 +18,6 @@ from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.images import save_image
 
 WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# What Pillow's decoders are known to raise on broken files.
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError)
 
 
 def translate(config: DictConfig) -> None:
@@ -38,8 +34,8 @@ def translate(config: DictConfig) -> None:
     for name in track(names, "translating", console=console, transient=True):
         try:
             image = _read(folder / name, channels)
-        except (*UNREADABLE, Image.DecompressionBombError) as error:
-            bad.append(f"{name} ({_reason(error)})")
+        except BROKEN as error:
+            bad.append(f"{name} ({reason(error)})")
             continue
         fake = translate_tiled(
             lambda part: loaded.module.translate(part, config.direction),
@@ -100,13 +96,5 @@ def _channels(loaded: LoadedRun, direction: str) -> int:
 
 def _read(path: Path, channels: int) -> Tensor:
     """Decode a file to uint8 ``C×H×W``, oriented, transparency on white."""
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
-        image.load()
-        array = to_array(flatten(ImageOps.exif_transpose(image), channels))
+    array = to_array(flatten(open_picture(path.read_bytes()), channels))
     return torch.from_numpy(array.copy())
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image that Pillow knows"
-    return (str(error) or type(error).__name__).splitlines()[0]

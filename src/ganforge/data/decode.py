@@ -21,12 +21,24 @@ from ganforge.utils.errors import DamagedFileError, UserError
 Fit = Literal["crop", "resize", "pad"]
 OnBad = Literal["raise", "skip"]
 
+# Nothing but pixels: Pillow would hand a file that begins as PostScript to another program.
+FORMATS = ("BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+
 # What Pillow's decoders and zipfile are known to raise on broken input.
-_BROKEN = (
+BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError,
     RuntimeError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Decode a file's bytes, oriented; raises one of ``BROKEN``, for too many pixels as well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,7 @@ class Decoder:
 
     def decode(self, data: bytes) -> np.ndarray:
         """Decode the bytes of one file; raises what Pillow raises on a broken one."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                return self.convert(ImageOps.exif_transpose(image))
+        return self.convert(open_picture(data))
 
     def convert(self, image: Image.Image) -> np.ndarray:
         """Bring one Pillow image to uint8 ``channels×size×size``."""
@@ -79,22 +87,27 @@ def decode_files(
     what: str,
     on_bad: OnBad = "raise",
     workers: int | None = None,
+    skip_key: str | None = None,
 ) -> Iterator[Decoded]:
-    """Decode ``names`` in order in a pool; a bad one raises DamagedFileError or is left out."""
+    """Decode ``names`` in order in a pool; a bad one raises DamagedFileError or is left out.
+
+    ``skip_key`` is the setting that leaves bad ones out, for the message; None where there is none.
+    """
+    skip = f", or leave out all such images with {skip_key}=skip" if skip_key else ""
     work = partial(_decode_many, listing.root, listing.stamp, decoder)
     for decoded in map_chunks(work, names, what, workers):
         if decoded.bad and on_bad == "raise":
             raise DamagedFileError(
                 f"An image in '{listing.root}' cannot be read: {decoded.bad[0]}; repair or remove "
-                "it, or leave out all such images with data.source.on_bad_image=skip."
+                f"it{skip}."
             )
         yield decoded
 
 
-def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+def check_choice(key: str, value: str, choices: Sequence[str], group: str = "data.source") -> None:
     """Raise UserError unless ``value`` is one of ``choices``."""
     if value not in choices:
-        raise UserError(f"data.source.{key} is '{value}': choose {' or '.join(choices)}.")
+        raise UserError(f"{group}.{key} is '{value}': choose {' or '.join(choices)}.")
 
 
 def flatten(image: Image.Image, channels: int) -> Image.Image:
@@ -125,14 +138,15 @@ def _decode_many(
     for i, name in enumerate(names):
         try:
             images.append(decoder.decode(listing.read(name)))
-        except _BROKEN as error:
+        except BROKEN as error:
             kept[i] = False
-            bad.append(f"{name} ({_reason(error)})")
+            bad.append(f"{name} ({reason(error)})")
     shape = (0, decoder.channels, decoder.size, decoder.size)
     return Decoded(np.stack(images) if images else np.empty(shape, np.uint8), kept, bad)
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Why a file cannot be read, in a few words."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image that Pillow knows"
     if isinstance(error, OSError) and error.strerror:

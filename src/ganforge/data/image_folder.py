@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ganforge.data.decode import Decoder, Fit, OnBad, check_choice, decode_files
 from ganforge.data.listing import Listing, list_images
-from ganforge.data.source import Chunk, Names, check_size
+from ganforge.data.source import Chunk, Names, check_fraction, check_size
 from ganforge.utils.errors import UserError
 
 VERSION = 1  # raise it when the same files give other pixels
@@ -38,19 +38,18 @@ class ImageFolder:
         test_folder: str | None = None,
         on_bad_image: OnBad = "raise",
         workers: int | None = None,
+        group: str = "data.source",
     ) -> None:
-        check_choice("fit", fit, ("crop", "resize", "pad"))
-        check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
-        if not 0 < test_fraction < 1:
-            raise UserError(
-                f"data.source.test_fraction is {test_fraction}: it must lie between 0 and 1."
-            )
+        check_choice("fit", fit, ("crop", "resize", "pad"), group)
+        check_choice("on_bad_image", on_bad_image, ("raise", "skip"), group)
+        check_fraction(f"{group}.test_fraction", test_fraction)
         if test_folder is not None and train_folder is None:
-            raise UserError("data.source.test_folder needs data.source.train_folder beside it.")
+            raise UserError(f"{group}.test_folder needs {group}.train_folder beside it.")
         self.path, self._fit, self._test_fraction = Path(path), fit, test_fraction
         self._folders = (train_folder, test_folder)
         self._on_bad, self._workers = on_bad_image, workers
         self._skipped: list[str] = []
+        self._skip_key = f"{group}.on_bad_image"
 
     def check(self, size: int | None, channels: int | None) -> None:
         """Refuse sizes that no image has."""
@@ -78,7 +77,9 @@ class ImageFolder:
         files, bad, start = list(names), [], 0
         decoder = Decoder(size, channels, self._fit)
         what = f"reading {split} images"
-        for part in decode_files(self._listing, files, decoder, what, self._on_bad, self._workers):
+        for part in decode_files(
+            self._listing, files, decoder, what, self._on_bad, self._workers, self._skip_key
+        ):
             chosen = np.flatnonzero(part.kept) + start
             start += len(part.kept)
             bad += part.bad

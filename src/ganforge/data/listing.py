@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
+from ganforge.data.archive import check_members, read_member
 from ganforge.utils.errors import DamagedFileError, UserError
 
 SUFFIXES = frozenset(
@@ -18,7 +19,6 @@ SUFFIXES = frozenset(
         *("tga", "tif", "tiff", "webp"),
     )
 )
-LARGEST_MEMBER = 1 << 29  # bytes a zip's member may unpack to
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,7 @@ class Listing:
         """Return the bytes of one file; raises OSError, BadZipFile or zlib.error if it cannot."""
         if self.stamp is None:
             return (self.root / name).read_bytes()
-        archive = _open_zip(self.root, self.stamp)
-        size = archive.getinfo(name).file_size
-        if size > LARGEST_MEMBER:
-            raise OSError(f"it would unpack to {size >> 20} MiB")
-        return archive.read(name)
+        return read_member(_open_zip(self.root, self.stamp), name)
 
 
 def list_images(path: Path | str) -> Listing:
@@ -76,14 +72,10 @@ def _folder_names(root: Path) -> list[str]:
 
 
 def _zip_names(listing: Listing) -> list[str]:
-    names = _open_zip(listing.root, listing.stamp).namelist()
-    for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
-            raise UserError(
-                f"The archive '{listing.root}' is not to be trusted: "
-                f"its member '{name}' lies outside of it."
-            )
+    archive = _open_zip(listing.root, listing.stamp)
+    check_members(archive, listing.root)
+    # A name that occurs twice is one file: the last, as zipfile reads it.
+    names = dict.fromkeys(archive.namelist())
     return _only_images([name for name in names if not name.endswith("/")], listing.root)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganforge.data.decode import Decoder, Fit, check_choice, decode_files
 from ganforge.data.listing import Listing, list_images
-from ganforge.data.source import Chunk, Names, check_size
+from ganforge.data.source import Chunk, Names, check_fraction, check_size
 from ganforge.utils.errors import UserError
 
 VERSION = 1  # raise it when the same files give other pixels
@@ -52,10 +52,9 @@ class PairedFolder:
         test_fraction: float = 0.1,
         workers: int | None = None,
     ) -> None:
-        check_choice("side", side, ("left", "right", "A", "B"))
-        check_choice("fit", fit, ("crop", "resize", "pad"))
-        if not 0 < test_fraction < 1:
-            raise UserError(f"test_fraction is {test_fraction}: it must lie between 0 and 1.")
+        check_choice("side", side, ("left", "right", "A", "B"), "data.a")
+        check_choice("fit", fit, ("crop", "resize", "pad"), "data.a")
+        check_fraction("data.a.test_fraction", test_fraction)
         self._path, self._side, self._load_size, self._fit = path, side, load_size, fit
         self._test_fraction, self._workers = test_fraction, workers
 

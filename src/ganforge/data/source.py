@@ -55,3 +55,9 @@ def check_size(what: str, size: int | None, low: int, high: int) -> None:
     """Raise UserError unless ``size`` lies in the range that ``what`` can be drawn at."""
     if size is None or not low <= size <= high:
         raise UserError(f"{what} have {low} to {high} pixels a side, not {size}: set data.size.")
+
+
+def check_fraction(key: str, fraction: float) -> None:
+    """Raise UserError unless ``fraction`` is a number between 0 and 1."""
+    if not isinstance(fraction, int | float) or not 0 < fraction < 1:
+        raise UserError(f"{key} is {fraction}: it must lie between 0 and 1.")

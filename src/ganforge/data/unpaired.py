@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from ganforge.data.decode import Fit, OnBad
+from ganforge.data.decode import BROKEN, FORMATS, Fit, OnBad
 from ganforge.data.image_folder import ImageFolder
 from ganforge.data.listing import list_images
 from ganforge.data.source import Chunk, Names
@@ -38,7 +38,7 @@ class UnpairedFolder:
         workers: int | None = None,
     ) -> None:
         self._images = ImageFolder(
-            path, fit, test_fraction, train_folder, test_folder, on_bad_image, workers
+            path, fit, test_fraction, train_folder, test_folder, on_bad_image, workers, "data.a"
         )
         self._path, self._folder = path, train_folder.strip("/")
         self._load_size, self._convert = load_size, convert
@@ -71,11 +71,11 @@ class UnpairedFolder:
         names = [name for name in listing.names if name.startswith(self._folder + "/")]
         for name in names:
             try:
-                with Image.open(io.BytesIO(listing.read(name))) as image:
+                with Image.open(io.BytesIO(listing.read(name)), formats=FORMATS) as image:
                     if image.mode not in GREY_MODES:
                         self._colour_checked = True
                         return
-            except OSError:
+            except BROKEN:
                 continue  # a bad image is the decoder's affair
         if names:
             raise UserError(
