@@ -45,6 +45,11 @@ def run_command(name: str) -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
+    if name == "train":
+        from ganforge.commands.resume import complete_arguments
+
+        sys.argv[1:] = complete_arguments(sys.argv[1:])
+
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def task(config: DictConfig) -> object:
         command: Callable[[DictConfig], object] = getattr(

@@ -1,3 +1,4 @@
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.ema import EMA
+from ganforge.utils.checkpoint_files import is_good
 
 
 class Planned:
@@ -26,7 +28,7 @@ def run(values, tiny_gan, tiny_data, tiny_trainer, image_quality, fake_score, fo
     trainer = tiny_trainer(max_steps=len(values) - 1, callbacks=callbacks)
     trainer.fit(tiny_gan(), datamodule=tiny_data())
     return {
-        path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.iterdir()
+        path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.glob("*.ckpt")
     }
 
 
@@ -60,7 +62,8 @@ def test_last_is_written_on_the_way(tiny_gan, tiny_data, tiny_trainer, tmp_path)
     trainer = tiny_trainer(max_steps=7, callbacks=[Noted(tmp_path / "c", every_n_steps=3)])
     trainer.fit(tiny_gan(), datamodule=tiny_data())
     assert steps == [("last", 3), ("last", 6), ("last", 7)]
-    assert [path.name for path in (tmp_path / "c").iterdir()] == ["last.ckpt"]
+    assert sorted(os.listdir(tmp_path / "c")) == ["SHA256SUMS", "last.ckpt", "previous.ckpt"]
+    assert torch.load(tmp_path / "c" / "previous.ckpt", weights_only=True)["global_step"] == 6
 
 
 def test_a_failed_write_keeps_the_old_file(
@@ -78,8 +81,9 @@ def test_a_failed_write_keeps_the_old_file(
     monkeypatch.setattr(trainer, "save_checkpoint", fail)
     with pytest.raises(OSError, match="no space left"):
         callback.act(trainer, trainer.lightning_module, 4)
-    assert [path.name for path in (tmp_path / "c").iterdir()] == ["last.ckpt"]
+    callback.teardown(trainer, trainer.lightning_module, "fit")
     assert (tmp_path / "c" / "last.ckpt").read_bytes() == before
+    assert is_good(tmp_path / "c" / "last.ckpt")
 
 
 def test_best_is_remembered_over_a_resume(

@@ -38,5 +38,5 @@ def test_two_processes(tmp_path):
         assert len(after["scores"]) == 1 + 6
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert state["global_step"] == 6
-    assert len(state["ganforge"]["noise"]) == 2
+    assert len(state["ganforge"]["ranks"]) == 2
     assert not list(tmp_path.glob(".*"))

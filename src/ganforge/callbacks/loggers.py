@@ -1,7 +1,5 @@
 """Loggers of ganforge's own, and pictures for all that show pictures."""
 
-import json
-import math
 import os
 from argparse import Namespace
 from collections.abc import Iterable
@@ -12,6 +10,15 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
+
+from ganforge.utils.files import atomic_path
+from ganforge.utils.records import (
+    append_record,
+    cut_records,
+    read_records,
+    sync_records,
+    write_table,
+)
 
 
 class JsonlLogger(Logger):
@@ -38,10 +45,83 @@ class JsonlLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append one record; values that JSON has no number for become null."""
-        record = {k: v if math.isfinite(v) else None for k, v in metrics.items() if k != "epoch"}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **record}) + "\n")
+        record = {key: value for key, value in metrics.items() if key != "epoch"}
+        append_record({"step": step, **record}, self.path)
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Put the records on the disk: a checkpoint of their step is about to be published."""
+        sync_records(self.path)
+
+    @rank_zero_only
+    def go_on_from(self, step: int) -> None:
+        """Drop the records of steps that are taken again."""
+        cut_records(self.path, step)
+
+
+class CsvLogger(Logger):
+    """The records of ``metrics.jsonl`` as a table for spreadsheets, written with each checkpoint.
+
+    It is made from that file anew each time, so that the two never disagree.
+    """
+
+    def __init__(self, path: str | Path, records: str | Path) -> None:
+        super().__init__()
+        self.path, self.records = Path(path), Path(records)
+
+    name, version = "csv", 0
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any) -> None:
+        """Do nothing: the configuration lies beside the file."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Do nothing: ``metrics.jsonl`` has the record."""
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write the table."""
+        if records := read_records(self.records):
+            write_table(records, self.path)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the table as training ended."""
+        if status == "success":
+            self.flush()
+
+
+class ResumableTensorBoardLogger(TensorBoardLogger):
+    """TensorBoard's, whose curves go on where a checkpoint was made.
+
+    A resumed run writes a further event file into the same folder. Its first record tells
+    TensorBoard to hide what the files before it say of later steps.
+    """
+
+    @rank_zero_only
+    def go_on_from(self, step: int) -> None:
+        """Hide what was logged of steps that are taken again."""
+        self._kwargs["purge_step"] = step + 1
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Hand the events to the disk."""
+        self.experiment.flush()
+
+
+def flush(loggers: Iterable[Logger]) -> None:
+    """Let all loggers that can write down what they were told."""
+    for logger in loggers:
+        if hasattr(logger, "flush"):
+            logger.flush()
+
+
+def go_on_from(loggers: Iterable[Logger], step: int) -> None:
+    """Let all loggers that can forget what they were told of later steps; first of all calls."""
+    for logger in loggers:
+        if hasattr(logger, "go_on_from"):
+            logger.go_on_from(step)
 
 
 def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step: int) -> None:
@@ -55,7 +135,10 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step:
 
 
 def wandb_logger(project: str, name: str, save_dir: str | Path, group: str | None = None) -> Logger:
-    """W&B without a prompt: online where a key is found, offline otherwise or by ``WANDB_MODE``."""
+    """W&B without a prompt: online where a key is found, offline otherwise or by ``WANDB_MODE``.
+
+    The id of the W&B run stays in ``save_dir``: a run that is resumed goes on in the same one.
+    """
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
@@ -64,5 +147,24 @@ def wandb_logger(project: str, name: str, save_dir: str | Path, group: str | Non
         mode = "online" if wandb.api.api_key else "offline"
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     return WandbLogger(
-        project=project, name=name, save_dir=str(save_dir), group=group, offline=mode != "online"
+        project=project,
+        name=name,
+        save_dir=str(save_dir),
+        group=group,
+        offline=mode != "online",
+        id=_wandb_id(Path(save_dir) / "wandb_id.txt"),
+        resume="allow",
     )
+
+
+def _wandb_id(path: Path) -> str:
+    """The id that the run was given when it began; only the first process talks to W&B."""
+    from wandb.util import generate_id
+
+    if path.is_file() and (kept := path.read_text(encoding="utf-8").strip()):
+        return kept
+    new = generate_id()
+    if rank_zero_only.rank == 0:
+        with atomic_path(path) as temporary:
+            temporary.write_text(new + "\n", encoding="utf-8")
+    return new

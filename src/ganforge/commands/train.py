@@ -4,18 +4,28 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.image_quality import ImageQuality
-from ganforge.callbacks.loggers import JsonlLogger
+from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.commands.common import build
-from ganforge.commands.report import print_training_report
-from ganforge.utils.errors import UserError
+from ganforge.commands.locks import locked
+from ganforge.commands.report import print_training_report, shown
+from ganforge.commands.resume import (
+    State,
+    prepare_folder,
+    requeue_in_slurm,
+    state_to_continue,
+)
+from ganforge.utils.errors import PreemptedError, UserError
 from ganforge.utils.runs import Run, link_latest
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
@@ -47,13 +57,18 @@ def pick_precision(precision: str) -> str:
     return precision
 
 
-def build_trainer(config: DictConfig, run: Run) -> Trainer:
-    """The trainer with the run's callbacks and loggers."""
+def build_trainer(config: DictConfig, run: Run, step: int | None = None) -> Trainer:
+    """The trainer with the run's callbacks and loggers, which go on from ``step`` where given."""
     callbacks, loggers = build_all(config, "callbacks"), build_all(config, "logger")
+    loggers = [JsonlLogger(run.metrics), *loggers]
+    if step is not None:
+        go_on_from(loggers, step)
+    # Whatever the order of the configuration: a checkpoint holds what the others did in its step.
+    callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))
     return build(
         config.trainer,
         callbacks=callbacks,
-        logger=[JsonlLogger(run.metrics), *loggers],
+        logger=loggers,
         precision=pick_precision(config.trainer.precision),
     )
 
@@ -66,16 +81,36 @@ def build_all(config: DictConfig, group: str) -> list[Any]:
 def train(config: DictConfig) -> float | None:
     """Train, and return the best monitored score (None where nothing is monitored)."""
     keep_quiet()
-    run = Run(Path(config.paths.output_dir))
+    folder = OmegaConf.select(config, "resume.run")
+    run = Run(Path(folder or config.paths.output_dir))
+    # One process of a run has the lock and writes; the others train with it.
+    with locked(run) if rank_zero_only.rank == 0 else nullcontext():
+        state = state_to_continue(config) if folder else None
+        if folder and rank_zero_only.rank == 0:
+            prepare_folder(config)
+            print(f"Going on with {shown(run.folder)} after step {state.step if state else 0}.")
+        return _fit(config, run, state, step=0 if folder and not state else None)
+
+
+def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) -> float | None:
+    """Train from ``state``; loggers forget what came after it, or after ``step``."""
     exit_code = 1
     try:
         seed_everything(config.seed, workers=True, verbose=False)
         module, data = build(config.model), build(config.data)
-        trainer = build_trainer(config, run)
+        trainer = build_trainer(config, run, state.step if state else step)
         log_config(trainer, config)
         link_latest(run)
-        trainer.fit(module, datamodule=data)
+        checkpoint = state.path if state else None
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         exit_code = 0
+    except PreemptedError as stop:
+        exit_code = stop.exit_code
+        if not trainer.is_global_zero:
+            return None  # the first process tells
+        if stop.signal == "SIGUSR1" and config.resume.auto:
+            print(requeue_in_slurm(), file=sys.stderr)
+        raise
     finally:
         finish_wandb(exit_code)
     quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganforge.losses.objective import Terms
+from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
@@ -51,7 +52,7 @@ class AdversarialModule(LightningModule):
         self.channels_last = channels_last
         self.seed = seed
         self.images_seen = 0
-        self._noise_state: torch.Tensor | None = None
+        self._resumed: dict[str, Any] | None = None
         self._noise: torch.Generator | None = None
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -71,11 +72,19 @@ class AdversarialModule(LightningModule):
 
     @property
     def noise(self) -> torch.Generator:
-        """The source of training noise: another one on every rank, and saved with a checkpoint."""
+        """The source of training noise: another one on every rank, and saved with a checkpoint.
+
+        The states of CPU and GPU cannot be exchanged: a run that changed the device goes on with
+        noise that it has not seen.
+        """
         if self._noise is None:
-            self._noise = torch.Generator(self.device).manual_seed(self.seed + self.global_rank)
-            if self._noise_state is not None:
-                self._noise.set_state(self._noise_state)
+            seed = self.seed + self.global_rank
+            self._noise = torch.Generator(self.device).manual_seed(seed)
+            if self._resumed is not None:
+                if self._resumed["device"] == self.device.type:
+                    self._noise.set_state(self._resumed["noise"])
+                else:
+                    self._noise.manual_seed(seed + 1_000_003 * self.images_seen)
         return self._noise
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
@@ -88,6 +97,13 @@ class AdversarialModule(LightningModule):
     def on_fit_start(self) -> None:
         """Let dropout and augmentation differ by rank; weights were drawn before, alike on all."""
         seed_everything(self.seed + self.global_rank, workers=True, verbose=False)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Go on with the global random states of a checkpoint: what came before may have drawn."""
+        if self._resumed is not None:
+            self.noise  # noqa: B018 - takes its state
+            set_random_state(self._resumed["random"], self.device)
+            self._resumed = None
 
     def count(self, images: int) -> None:
         """Count real images shown on this rank; the ranks' batches are equally large."""
@@ -157,18 +173,18 @@ class AdversarialModule(LightningModule):
                 schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters and every rank's noise to Lightning's state."""
-        noise = self.all_gather(self.noise.get_state().to(self.device))
-        checkpoint["ganforge"] = {
-            "images_seen": self.images_seen,
-            # Clones: a generator that is set from a view into a larger tensor crashes.
-            "noise": [state.clone() for state in noise.cpu().view(self.trainer.world_size, -1)],
+        """Add the counters and every rank's noise and random states to Lightning's state."""
+        state = {
+            "device": self.device.type,
+            "noise": self.noise.get_state(),
+            "random": random_state(self.device),
         }
+        checkpoint["ganforge"] = {"images_seen": self.images_seen, "ranks": of_all_ranks(state)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the counters and this rank's noise back; ranks that are new start from the seed."""
+        """Take the counters and this rank's states back; ranks that are new start from the seed."""
         state = checkpoint["ganforge"]
         self.images_seen = state["images_seen"]
-        known = self.global_rank < len(state["noise"])
-        self._noise_state = state["noise"][self.global_rank].cpu() if known else None
+        known = self.global_rank < len(state["ranks"])
+        self._resumed = state["ranks"][self.global_rank] if known else None
         self._noise = None

@@ -12,6 +12,7 @@ from ganforge.models.image_pool import ImagePool
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
+from ganforge.utils.random_state import of_all_ranks
 
 
 class CycleGAN(Translator):
@@ -137,23 +138,11 @@ class CycleGAN(Translator):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add every rank's pools."""
         super().on_save_checkpoint(checkpoint)
-        states = {side: pool.state_dict() for side, pool in self.pools.items()}
-        world = self.trainer.world_size
-        gathered = {
-            side: {
-                # Every rank has seen equally many images, so the pools are equally full.
-                key: self.all_gather(value.to(self.device)).cpu().reshape(world, *value.shape)
-                for key, value in state.items()
-            }
-            for side, state in states.items()
+        states = {
+            side: {key: value.cpu() for key, value in pool.state_dict().items()}
+            for side, pool in self.pools.items()
         }
-        checkpoint["ganforge"]["pools"] = [
-            {
-                side: {key: value[rank].clone() for key, value in state.items()}
-                for side, state in gathered.items()
-            }
-            for rank in range(world)
-        ]
+        checkpoint["ganforge"]["pools"] = of_all_ranks(states)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the pools until the device is known."""

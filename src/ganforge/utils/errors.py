@@ -1,4 +1,6 @@
-"""The two errors a user may meet: each is one sentence and an exit code."""
+"""What may end a command: each is one sentence and an exit code."""
+
+from pathlib import Path
 
 
 class GanforgeError(Exception):
@@ -17,3 +19,19 @@ class DamagedFileError(GanforgeError):
     """A file that exists cannot be read as what it should be."""
 
     exit_code = 3
+
+
+class PreemptedError(GanforgeError):
+    """A signal asked a run to stop; its state is saved. The exit code asks to try again later.
+
+    75 is ``EX_TEMPFAIL`` of sysexits.h.
+    """
+
+    exit_code = 75
+
+    def __init__(self, signal: str, step: int, folder: Path) -> None:
+        super().__init__(
+            f"{signal}: stopped after step {step}, all is saved; go on with "
+            f"ganforge train resume={folder}"
+        )
+        self.signal = signal

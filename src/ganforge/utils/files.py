@@ -1,7 +1,9 @@
 """Writing files so that a reader never sees half of one."""
 
+import errno
 import hashlib
 import json
+import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -9,29 +11,80 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ganforge.utils.errors import UserError
+
+PARTIAL = ".partial-"
+"""How the name of a file begins that is still being written."""
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` that replaces it when the block ends without an error.
 
-    The temporary name keeps the suffix, because many writers choose the format by it.
+    The temporary name keeps the suffix, because many writers choose the format by it. A full disk
+    is a UserError, and leaves ``path`` as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:8]}-{path.name}")
+    with explained_writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            publish(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Let a finished file take the place of ``path``, and be there after a loss of power, too."""
+    _sync(temporary)
+    temporary.replace(path)
+    if os.name == "posix":  # a rename is on the disk when its folder is
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        os.fsync(descriptor)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def explained_writing(path: Path | str) -> Iterator[None]:
+    """Turn a disk that is full, over its quota or read-only into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise UserError(
+            f"{path} cannot be written ({os.strerror(error.errno)}): free some space there; what "
+            "was complete before is intact, and `ganforge train resume=FOLDER` goes on with a run"
+        ) from error
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete what a killed process was writing in ``folder`` and below; no one else may write."""
+    for leftover in folder.rglob(f"{PARTIAL}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_json(data: Any, path: Path | str) -> None:
-    """Write ``data`` as indented JSON, atomically."""
+    """Write ``data`` as indented JSON, atomically; numbers that JSON has not become null."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(finite(data), indent=2, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def finite(data: Any) -> Any:
+    """The same lists, dicts and values with None in the place of NaN and infinities."""
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def file_sha256(path: Path | str) -> str:

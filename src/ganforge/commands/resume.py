@@ -1,0 +1,239 @@
+"""``ganforge train resume=...``: which run goes on, from which state, and whether it is the same.
+
+``resume=outputs/<run>`` is short for ``resume.run=outputs/<run>``, ``resume=auto`` for
+``resume.auto=true``.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ganforge.utils.checkpoint_files import NAMES, is_good
+from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.files import atomic_path, remove_partials
+from ganforge.utils.runs import Run, find_run
+
+FREE = ("resume", "paths")
+"""Keys that may differ: where things lie on this machine, and resuming itself."""
+FOLDER = "hydra.run.dir="
+
+
+def complete_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments of ``ganforge train`` with what follows from ``resume=``.
+
+    A run that goes on is composed from its own overrides and the given ones, and into its own
+    folder, where Hydra writes nothing.
+    """
+    words = [_spelled_out(word) for word in arguments]
+    asked = [word for word in words if word.startswith(("resume.run=", "resume.auto="))]
+    if not asked:
+        return list(arguments)
+    if any(word in ("-m", "--multirun") for word in words):
+        raise UserError("resume= goes on with one run: leave --multirun away")
+    if asked == ["resume.auto=true"]:
+        folder = _folder_to_continue(words)
+        return words if folder is None else [*words, *_into(folder)]
+    run = find_run(asked[-1].partition("=")[2])
+    words = [word for word in words if not word.startswith("resume.run=")]
+    kept = [word for word in _overrides_of(run) if word not in words]
+    return [*kept, *words, *_into(run.folder)]
+
+
+def _spelled_out(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if (key, equals) != ("resume", "="):
+        return word
+    if not value:
+        raise UserError("resume= needs a value: the folder of a run, or auto")
+    return "resume.auto=true" if value == "auto" else f"resume.run={value}"
+
+
+def _into(folder: Path) -> list[str]:
+    """Overrides that put Hydra's job into ``folder``, quoted as its grammar asks."""
+    quoted = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return [f"resume.run={quoted}", f"{FOLDER}{quoted}", "hydra.output_subdir=null"]
+
+
+def _overrides_of(run: Run) -> list[str]:
+    """What a run was started with."""
+    path = run.config.with_name("overrides.yaml")
+    try:
+        overrides = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        raise DamagedFileError(
+            f"{path} cannot be read: without it nobody knows how {run.folder} was started; "
+            "give the overrides again and resume=auto"
+        ) from error
+    return [word for word in overrides if not word.startswith("resume")]
+
+
+def _folder_to_continue(words: Sequence[str]) -> Path | None:
+    """The newest unfinished run of the composed configuration; a given folder is the only one."""
+    given = [word.removeprefix(FOLDER) for word in words if word.startswith(FOLDER)]
+    if given:
+        run = Run(Path(given[-1]).resolve())
+        return run.folder if run.config.is_file() else None
+    config = _composed(words)
+    newest_first = sorted(
+        Path(config.paths.outputs).resolve().glob("*/.hydra/config.yaml"),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    runs = (Run(path.parents[1]) for path in newest_first if not path.parents[1].is_symlink())
+    return next((run.folder for run in runs if _can_go_on(run, config)), None)
+
+
+def _can_go_on(run: Run, config: DictConfig) -> bool:
+    from ganforge.commands.locks import is_locked
+
+    try:
+        saved = OmegaConf.load(run.config)
+    except Exception:  # noqa: BLE001 - a damaged run is not one to choose
+        return False
+    if differences(saved, config) or is_locked(run):
+        return False
+    state = newest_state(run)
+    return state is None or state.step < config.trainer.max_steps
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    """The configuration that Hydra is going to compose."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from ganforge.cli import config_dir
+
+    overrides, folders = _without_flags(words)
+    if folders:
+        overrides.append(f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("train", overrides)
+
+
+def _without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides among the arguments, and the folders of ``--config-dir``."""
+    overrides, folders = [], []
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            folders.append(os.path.abspath(value if equals else next(rest, "")))
+        elif not word.startswith("-"):
+            overrides.append(word)
+    return overrides, folders
+
+
+@dataclass(frozen=True)
+class State:
+    """A checkpoint that can be gone on from, and the step it was made after."""
+
+    path: Path
+    step: int
+
+
+def newest_state(run: Run, say: Any = None) -> State | None:
+    """The newest checkpoint of a run that is as it was written; ``say`` hears of damaged ones."""
+    found = [state for name in NAMES if (state := _state(run.checkpoints / name, say))]
+    return max(found, key=lambda state: state.step, default=None)
+
+
+def _state(path: Path, say: Any) -> State | None:
+    import torch
+
+    if not path.is_file():
+        return None
+    if is_good(path) is not False:
+        try:
+            step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+            return State(path, int(step))
+        except Exception:  # noqa: BLE001 - whatever a damaged file raises
+            pass
+    if say is not None:
+        say(f"{path} is damaged and left aside")
+    return None
+
+
+def state_to_continue(config: DictConfig) -> State | None:
+    """Check that a run may go on with ``config`` and return from where; None is from the start.
+
+    Raises UserError for another configuration and for a run that is finished.
+    """
+    run = Run(Path(config.resume.run))
+    changed = differences(_saved(run), config)
+    refused = {key: pair for key, pair in changed.items() if not _allowed(key, config)}
+    if refused:
+        told = "; ".join(f"{key}: {old} → {new}" for key, (old, new) in sorted(refused.items()))
+        raise UserError(
+            f"{run.folder} was trained with another configuration ({told}): leave it as it was, or "
+            f"allow it with resume.allow_change=[{','.join(sorted(refused))}]"
+        )
+    state = newest_state(run, say=lambda text: print(f"ganforge: {text}", file=sys.stderr))
+    if state is not None and state.step >= config.trainer.max_steps:
+        raise UserError(
+            f"{run.folder} is finished ({state.step} steps): to go on, give more steps: "
+            f"trainer.max_steps={2 * state.step} resume.allow_change=[trainer.max_steps]"
+        )
+    return state
+
+
+def prepare_folder(config: DictConfig) -> None:
+    """Clear what a kill left half written, and keep a changed configuration."""
+    run = Run(Path(config.resume.run))
+    remove_partials(run.folder)
+    if not differences(_saved(run), config):
+        return
+    from hydra.core.hydra_config import HydraConfig
+
+    kept = OmegaConf.merge(config, {"resume": {"run": None, "auto": False, "allow_change": []}})
+    words = [w for w in HydraConfig.get().overrides.task if not w.startswith("resume")]
+    for path, content in ((run.config, kept), (run.config.with_name("overrides.yaml"), words)):
+        with atomic_path(path) as temporary:
+            OmegaConf.save(OmegaConf.create(content), temporary)
+
+
+def _saved(run: Run) -> DictConfig:
+    from ganforge.commands.common import read_config
+
+    return read_config(run)
+
+
+def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
+    """What differs by dotted key, unresolved: the old value and the new one, None where missing."""
+    a, b = (dict(_flat(OmegaConf.to_container(each, resolve=False))) for each in (old, new))
+    keys = [key for key in {**a, **b} if key.split(".")[0] not in FREE]
+    return {key: (a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)}
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict) or not node:
+        yield prefix, node
+        return
+    for key, child in node.items():
+        yield from _flat(child, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _allowed(key: str, config: DictConfig) -> bool:
+    return any(key == each or key.startswith(f"{each}.") for each in config.resume.allow_change)
+
+
+def requeue_in_slurm() -> str:
+    """Put this SLURM job into the queue again, as ``resume=auto`` asks; returns what was done."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    if job is None:
+        return ""
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+    except OSError as error:
+        return f"SLURM job {job} could not be requeued ({error.strerror}: scontrol)"
+    if done.returncode:
+        return f"SLURM job {job} could not be requeued ({done.stderr.strip()})"
+    return f"SLURM job {job} is in the queue again"
