@@ -27,9 +27,8 @@ def run(values, tiny_gan, tiny_data, tiny_trainer, image_quality, fake_score, fo
     callbacks = [EMA(), quality, Checkpoints(folder, **options)]
     trainer = tiny_trainer(max_steps=len(values) - 1, callbacks=callbacks)
     trainer.fit(tiny_gan(), datamodule=tiny_data())
-    return {
-        path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.glob("*.ckpt")
-    }
+    files = folder.glob("*.ckpt")
+    return {path.name: torch.load(path, weights_only=True)["global_step"] for path in files}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Loggers of ganforge's own, and pictures for all that show pictures."""
 
 import os
+import uuid
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -159,11 +160,9 @@ def wandb_logger(project: str, name: str, save_dir: str | Path, group: str | Non
 
 def _wandb_id(path: Path) -> str:
     """The id that the run was given when it began; only the first process talks to W&B."""
-    from wandb.util import generate_id
-
     if path.is_file() and (kept := path.read_text(encoding="utf-8").strip()):
         return kept
-    new = generate_id()
+    new = uuid.uuid4().hex[:8]
     if rank_zero_only.rank == 0:
         with atomic_path(path) as temporary:
             temporary.write_text(new + "\n", encoding="utf-8")
