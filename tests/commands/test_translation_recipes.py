@@ -53,10 +53,6 @@ def value(records, metric, of="translation", direction="a_to_b"):
     return found
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="measured 0.175 and 0.077 inside (the input: 0.229), 0.040 and 0.036 outside",
-)
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_glasses_are_put_on_and_taken_off_and_nothing_else(tmp_path):

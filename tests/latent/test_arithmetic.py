@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ganforge.latent.arithmetic import Arithmetic, expected, share_of
+from ganforge.latent.groups import Group
 from ganforge.utils.errors import UserError
 
 
@@ -50,6 +51,20 @@ def test_another_seed_takes_other_samples(space_with):
     assert not torch.equal(*sheets)
 
 
-def test_counts_below_one_are_refused(space):
-    with pytest.raises(UserError, match="at least 1"):
-        Arithmetic([1], [2], [3], n=0)(space)
+def test_the_direction_averages_many_the_changed_one_few(space, monkeypatch):
+    counts = []
+    means = Group.means
+
+    def counted(group, count, n, rng):
+        counts.append(n)
+        return means(group, count, n, rng)
+
+    monkeypatch.setattr(Group, "means", counted)
+    Arithmetic("bright=1", "bright=0", "bright=0", n=20, n_c=2, results=3, pool=200)(space)
+    assert counts == [20, 20, 2]
+
+
+@pytest.mark.parametrize("name", ["n", "n_c", "results"])
+def test_counts_below_one_are_refused(space, name):
+    with pytest.raises(UserError, match=f"tool.{name}=0 must be at least 1"):
+        Arithmetic([1], [2], [3], **{name: 0})(space)

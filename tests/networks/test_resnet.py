@@ -4,7 +4,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganforge.networks.patchgan import PatchGAN
-from ganforge.networks.resnet import ResidualBlock, ResnetGenerator
+from ganforge.networks.resnet import ResidualBlock, ResnetEditor, ResnetGenerator
 from ganforge.networks.unet import UNetGenerator
 
 
@@ -42,6 +42,20 @@ def test_dropout_is_there_only_where_asked():
 
     assert not dropouts(ResnetGenerator(3, 3, 4, 3))
     assert len(dropouts(ResnetGenerator(3, 3, 4, 3, dropout=0.5))) == 3
+
+
+def test_an_editor_starts_as_the_identity_and_stays_in_range():
+    network = ResnetEditor(3, 3, width=4, blocks=1)
+    images = torch.rand(2, 3, 16, 20) * 2 - 1
+    assert_close(network(images), images)
+    nn.init.constant_(network.layers[-2].bias, 9.0)  # tanh(9) = 1: black becomes white
+    assert_close(network(-torch.ones(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
+    assert_close(network(torch.ones(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
+
+
+def test_an_editor_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        ResnetEditor(1, 3)
 
 
 def test_a_residual_block_adds_to_its_input():

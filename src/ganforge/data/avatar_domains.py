@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from ganforge.data.avatars import ATTRIBUTES, person, render
+from ganforge.data.avatars import ATTRIBUTES, DETAILS, draw, person
 from ganforge.data.avatars import VERSION as FACES
 from ganforge.data.parallel import map_chunks
 from ganforge.data.source import Chunk, Names, check_size
@@ -26,6 +26,9 @@ OWN_STYLE = "avataaars"
 class AvatarDomain:
     """Faces of ``style`` whose ``attributes`` are decided; all else is drawn from the person.
 
+    ``details`` decides more: options of DiceBear that are not attributes, such as
+    ``{accessoriesColor: 14181c}``, which makes all glasses black.
+
     Training shows no person on both sides. The test split of the other side of the same ``seed``
     holds the same people, so that two domains of ``avataaars`` know the truth about each other.
     """
@@ -36,14 +39,15 @@ class AvatarDomain:
         self,
         side: Literal["a", "b"],
         attributes: dict[str, str] | None = None,
+        details: dict[str, str] | None = None,
         style: str = OWN_STYLE,
         train_count: int = 4000,
         test_count: int = 500,
         seed: int = 0,
         workers: int | None = None,
     ) -> None:
-        attributes = dict(attributes or {})
-        _check(style, attributes)
+        attributes, details = dict(attributes or {}), dict(details or {})
+        _check(style, attributes, details)
         if side not in ("a", "b"):
             raise UserError(f"The side of a domain is a or b, not '{side}'.")
         if min(train_count, test_count) < 1:
@@ -51,7 +55,8 @@ class AvatarDomain:
                 f"A domain of {train_count} training and {test_count} test faces is impossible: "
                 "each count must be at least 1."
             )
-        self._side, self._attributes, self._style = side, attributes, style
+        self._side, self._style = side, style
+        self._attributes, self._details = attributes, details
         self._counts, self.seed = {"train": train_count, "test": test_count}, seed
         self._workers = workers
 
@@ -69,6 +74,7 @@ class AvatarDomain:
             "packages": {name: metadata.version(name) for name in packages},
             "side": self._side,
             "attributes": self._attributes,
+            "details": self._details,
             "style": self._style,
             "counts": self._counts,
             "seed": self.seed,
@@ -76,7 +82,7 @@ class AvatarDomain:
 
     def chunks(self, split: str, size: int | None, channels: int | None) -> Iterator[Chunk]:  # noqa: ARG002
         """Render the faces of ``split`` in a pool of processes."""
-        draw = partial(_draw_many, self._style, self._attributes, size)
+        draw = partial(_draw_many, self._style, self._attributes, self._details, size)
         what = f"rendering {split} faces {self._side.upper()}"
         for images in map_chunks(draw, self._people(split), what, self._workers):
             yield Chunk(images)
@@ -93,9 +99,9 @@ class AvatarDomain:
         return [person(split, self.seed, 2 * i + offset) for i in range(count)]
 
 
-def _check(style: str, attributes: dict[str, str]) -> None:
+def _check(style: str, attributes: dict[str, str], details: dict[str, str]) -> None:
     if style != OWN_STYLE:
-        if attributes:
+        if attributes or details:
             raise UserError(f"Only {OWN_STYLE} has attributes to decide; '{style}' has none.")
         if style not in _styles():
             raise UserError(f"There is no style '{style}': choose one of {', '.join(_styles())}.")
@@ -103,13 +109,23 @@ def _check(style: str, attributes: dict[str, str]) -> None:
         if value not in ATTRIBUTES.get(name, {}):
             known = [f"{n}={v}" for n, values in ATTRIBUTES.items() for v in values]
             raise UserError(f"Avatars have no {name}={value}: choose of {', '.join(known)}.")
+    for name, value in details.items():
+        if name not in DETAILS:
+            raise UserError(f"Avatars have no detail {name}: choose of {', '.join(DETAILS)}.")
+        if value not in DETAILS[name]:
+            known = ", ".join(DETAILS[name])
+            raise UserError(f"Avatars have no {name}={value}: choose of {known}.")
 
 
 def _draw_many(
-    style: str, attributes: dict[str, str], size: int, people: Sequence[str]
+    style: str,
+    attributes: dict[str, str],
+    details: dict[str, str],
+    size: int,
+    people: Sequence[str],
 ) -> np.ndarray:
     if style == OWN_STYLE:
-        return np.stack([render(seed, size, **attributes) for seed in people])
+        return np.stack([draw(seed, size, attributes, details) for seed in people])
     return np.stack([_render_style(style, seed, size) for seed in people])
 
 

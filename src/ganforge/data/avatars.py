@@ -65,13 +65,16 @@ ATTRIBUTES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 # What else makes a person: drawn from the seed, never labelled. No hair colour equals a skin.
-_HAIR_COLOURS = ("1f1412", "45240f", "f2cf5b", "c93305", "e8e1e1")
-_CLOTHES_COLOURS = ("5199e4", "ff5c5c", "3c8f6e", "ffd166", "8e6bbf", "3c4f5c")
-_BACKGROUNDS = ("e4edf5", "f5efe4", "e8f3ea")
-_CLOTHES = ("shirtCrewNeck", "shirtVNeck", "hoodie", "collarAndSweater")
-_EYEBROWS = ("default", "defaultNatural", "raisedExcited")
-_GLASSES = ("prescription02", "round")
-_GLASSES_COLOURS = ("14181c", "b3122a", "1d4ea3")
+# The names and values are DiceBear's; the order is that of the draws.
+DETAILS = {
+    "hairColor": ("1f1412", "45240f", "f2cf5b", "c93305", "e8e1e1"),
+    "clothesColor": ("5199e4", "ff5c5c", "3c8f6e", "ffd166", "8e6bbf", "3c4f5c"),
+    "backgroundColor": ("e4edf5", "f5efe4", "e8f3ea"),
+    "clothesVariant": ("shirtCrewNeck", "shirtVNeck", "hoodie", "collarAndSweater"),
+    "eyebrowsVariant": ("default", "defaultNatural", "raisedExcited"),
+    "accessoriesVariant": ("prescription02", "round"),
+    "accessoriesColor": ("14181c", "b3122a", "1d4ea3"),
+}
 
 
 class Avatars:
@@ -150,16 +153,19 @@ def render(seed: str | int, size: int, **attributes: str) -> np.ndarray:
             known = ATTRIBUTES.get(name, ATTRIBUTES)
             what = f"{name}={value}" if name in ATTRIBUTES else f"attribute '{name}'"
             raise UserError(f"Avatars have no {what}: choose one of {', '.join(known)}.")
-    return _draw(str(seed), size, attributes)
+    return draw(str(seed), size, attributes, {})
 
 
-def _draw(seed: str, size: int, attributes: Mapping[str, str]) -> np.ndarray:
+def draw(
+    seed: str, size: int, attributes: Mapping[str, str], details: Mapping[str, str]
+) -> np.ndarray:
+    """Draw the person ``seed``; ``attributes`` and ``details`` (of ``DETAILS``) are decided."""
     import resvg_py
     from dicebear import Avatar
 
     # Bytes, not hash(): Python salts the hash of a string anew in every process.
     rng = np.random.default_rng(list(seed.encode()))
-    options = _person_options(rng)
+    options = _person_options(rng, details)
     for name, values in ATTRIBUTES.items():
         drawn = list(values)[rng.integers(len(values))]
         options |= values[attributes.get(name, drawn)]
@@ -169,21 +175,13 @@ def _draw(seed: str, size: int, attributes: Mapping[str, str]) -> np.ndarray:
         return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
 
 
-def _person_options(rng: np.random.Generator) -> dict[str, Any]:
-    hair = [rng.choice(_HAIR_COLOURS)]
-    options = {
-        "hairColor": hair,
-        "facialHairColor": hair,
-        "clothesColor": [rng.choice(_CLOTHES_COLOURS)],
-        "backgroundColor": [rng.choice(_BACKGROUNDS)],
-        "clothesVariant": [rng.choice(_CLOTHES)],
-        "eyebrowsVariant": [rng.choice(_EYEBROWS)],
-        "accessoriesVariant": [rng.choice(_GLASSES)],
-        "accessoriesColor": [rng.choice(_GLASSES_COLOURS)],
-    }
-    words = {key: [str(value) for value in values] for key, values in options.items()}
+def _person_options(rng: np.random.Generator, details: Mapping[str, str]) -> dict[str, Any]:
+    """Draw every detail, those too that ``details`` then decides: the others stay as they are."""
+    options = {name: [str(rng.choice(values))] for name, values in DETAILS.items()}
+    options |= {name: [value] for name, value in details.items()}
+    options["facialHairColor"] = options["hairColor"]
     # Large enough that a rotated body still reaches the lower corners.
-    return words | {"scale": round(float(rng.uniform(1.22, 1.3)), 3), "translateY": 5}
+    return options | {"scale": round(float(rng.uniform(1.22, 1.3)), 3), "translateY": 5}
 
 
 def _render_many(
@@ -196,7 +194,7 @@ def _render_many(
             name: list(values)[number]
             for (name, values), number in zip(ATTRIBUTES.items(), row, strict=True)
         }
-        face = _draw(seed, size, chosen)
+        face = draw(seed, size, chosen, {})
         image[:] = face if channels == 3 else _grey(face)
     return images
 

@@ -28,7 +28,10 @@ def share_of(labels: dict[str, Tensor], query: Query) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Adds A - B + C, ``results`` times, each operand the mean of ``n`` members of its group.
+    """Adds A - B + C, ``results`` times, each operand a mean of members of its group.
+
+    A and B are means of ``n``: their difference is a direction, the surer the more are averaged.
+    C is a mean of ``n_c``: the one who is changed, the more of a person the fewer are averaged.
 
     An operand is a list of seeds or a query, whose members are found among ``pool`` samples of at
     least ``confidence``. ``shell`` stretches results and shown operands to the length that latents
@@ -38,7 +41,8 @@ class Arithmetic:
     a: Operand
     b: Operand
     c: Operand
-    n: int = 10
+    n: int = 100
+    n_c: int = 3
     results: int = 200
     shown: int = 6
     pool: int = 8000
@@ -48,14 +52,16 @@ class Arithmetic:
 
     def __call__(self, space: Space) -> Findings:
         """Add, draw and, where queries say what is wanted, measure how often it is there."""
-        if self.n < 1 or self.results < 1:
-            raise UserError(f"tool.n={self.n} and tool.results={self.results} must be at least 1")
+        for name in ("n", "n_c", "results"):
+            if getattr(self, name) < 1:
+                raise UserError(f"tool.{name}={getattr(self, name)} must be at least 1")
         operands = (self.a, self.b, self.c)
         groups = find_groups(space, operands, self.pool, self.confidence, space.rng())
         rng = space.rng(1)
         # Groups given by seeds have one mean and so one result.
         count = self.results if any(group.query is not None for group in groups) else 1
-        a, b, c = (group.means(count, self.n, rng) for group in groups)
+        sizes = (self.n, self.n, self.n_c)
+        a, b, c = (g.means(count, n, rng) for g, n in zip(groups, sizes, strict=True))
         place = to_shell if self.shell else torch.clone
         sums = {"A - B + C": place(a - b + c), "A + C": place(a + c)}
         images = {name: space.images(z) for name, z in sums.items()}
