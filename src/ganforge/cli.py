@@ -55,10 +55,13 @@ def run_command(name: str) -> None:
         command: Callable[[DictConfig], object] = getattr(
             import_module(f"ganforge.commands.{name}"), name
         )
+        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        if multirun and name == "train":
+            return import_module("ganforge.commands.sweep").run_here(config)
         try:
             return command(config)
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if multirun:
                 raise
             explain_and_exit(error)
 
@@ -77,6 +80,9 @@ def main() -> None:
         print(f"ganforge {__version__}")
         return
     name = arguments[0]
+    if name == "job":  # how a sweep starts each of its jobs
+        run_job(arguments[1])
+        return
     if name not in COMMANDS:
         from difflib import get_close_matches
 
@@ -89,9 +95,35 @@ def main() -> None:
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        run_command(name)
+        if name == "train":
+            run_train()
+        else:
+            run_command(name)
     except KeyboardInterrupt:
         fail("interrupted", 130)
+    except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
+        explain_and_exit(error)
+
+
+def run_train() -> None:
+    """Train once, or sweep and tell at the end what came of it, an interruption included."""
+    from ganforge.commands.sweep import resumed_arguments
+    from ganforge.sweeps.manifest import Sweep
+
+    sys.argv[1:] = resumed_arguments(sys.argv[1:])
+    Sweep.led.clear()
+    try:
+        run_command("train")
+    finally:
+        for sweep in Sweep.led:
+            import_module("ganforge.commands.sweep_report").report(sweep)
+
+
+def run_job(folder: str) -> None:
+    """Run one job of a sweep; its error is the last line of its log."""
+    sys.path.append(os.getcwd())
+    try:
+        import_module("ganforge.commands.job").job(folder)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
 

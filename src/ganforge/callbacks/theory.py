@@ -35,6 +35,11 @@ class TheoryFigure(Periodic):
         self.seed = seed
         self.readings: dict[str, float] = {}
 
+    @property
+    def objective(self) -> tuple[str, float]:
+        """Name and newest value of what runs are ranked by: less is better."""
+        raise NotImplementedError
+
     def draw(self, figure: Figure, module: LightningModule, data: Any, fake: Tensor) -> None:
         """Draw the frame and fill ``readings``; ``fake`` is ``n_samples×D``."""
         raise NotImplementedError
@@ -81,6 +86,11 @@ class DensityFigure(TheoryFigure):
     and on generated samples, which is 0 when the players are in balance.
     """
 
+    @property
+    def objective(self) -> tuple[str, float]:
+        """The distance between the two distributions."""
+        return "wasserstein1", self.readings["wasserstein1"]
+
     def draw(self, figure: Figure, module: LightningModule, data: Any, fake: Tensor) -> None:
         """Draw the two densities and D(x)."""
         real = data.split("test").images[: self.n_samples]
@@ -111,6 +121,11 @@ class ModesFigure(TheoryFigure):
     Readings: ``modes_covered`` and ``good_share``, the share of samples within 3σ of a mode.
     """
 
+    @property
+    def objective(self) -> tuple[str, float]:
+        """The share of samples that lie near no mode, plus one for each mode that is missed."""
+        return "missed_modes + bad_share", self._missed + 1 - self.readings["good_share"]
+
     def draw(self, figure: Figure, module: LightningModule, data: Any, fake: Tensor) -> None:
         """Draw D(x) as shades, the modes as circles and the samples as dots."""
         source = data.source
@@ -120,6 +135,7 @@ class ModesFigure(TheoryFigure):
             "modes_covered": float(coverage.covered),
             "good_share": coverage.good_share,
         }
+        self._missed = len(centers) - coverage.covered
         reach = 1.5 * source.radius
         line = torch.linspace(-reach, reach, 100)
         grid = torch.cartesian_prod(line, line)

@@ -37,10 +37,22 @@ def _config_sentence(text: str) -> str:
     return f"{sentence.rstrip('.')} (key {key})" if key else sentence
 
 
+# Options of Hydra's plug-ins, and the extra that installs each.
+EXTRAS = {
+    "hydra/sweeper/optuna": "optuna",
+    "hydra/sweeper/sampler/tpe": "optuna",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/ray": "ray",
+}
+
+
 def _unknown_option(path: str) -> str:
-    """Name what a group offers instead."""
+    """Name what a group offers instead, or what must be installed."""
     from ganforge.cli import config_dir
 
+    if path in EXTRAS:
+        return f"{path} is not installed: pip install 'ganforge[{EXTRAS[path]}]'"
     group, _, name = path.rpartition("/")
     options = sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
     near = get_close_matches(name, options, n=1)

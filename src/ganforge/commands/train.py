@@ -14,10 +14,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from ganforge.callbacks.checkpoints import Checkpoints
-from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.commands.common import build
 from ganforge.commands.locks import locked
+from ganforge.commands.outcome import record_outcome
 from ganforge.commands.report import print_training_report, shown
 from ganforge.commands.resume import (
     State,
@@ -113,10 +113,9 @@ def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) ->
         raise
     finally:
         finish_wandb(exit_code)
-    quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
     if trainer.is_global_zero:
         print_training_report(run, trainer, module)
-    return quality.best.value if quality and quality.best else None
+    return record_outcome(run, trainer)
 
 
 def keep_quiet() -> None:

@@ -18,6 +18,11 @@ class Run:
         return self.folder / ".hydra" / "config.yaml"
 
     @property
+    def resolved_config(self) -> Path:
+        """What a job of a sweep reads: the configuration with nothing left to be filled in."""
+        return self.folder / ".hydra" / "resolved.yaml"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of ``last.ckpt`` and ``best.ckpt``."""
         return self.folder / "checkpoints"
@@ -36,6 +41,11 @@ class Run:
     def scores(self) -> Path:
         """Every score of the run with its protocol."""
         return self.folder / "scores.json"
+
+    @property
+    def outcome(self) -> Path:
+        """What the run is ranked by in a sweep, or the error that ended it."""
+        return self.folder / "outcome.json"
 
     def checkpoint(self, which: str) -> Path:
         """Path of checkpoint ``best`` or ``last``; ``best`` falls back to ``last``.

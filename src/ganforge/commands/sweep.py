@@ -1,0 +1,153 @@
+"""Sweeps on the command line: a job's configuration, its process, and going on with a sweep.
+
+Hydra imports its plugins, and with them this file, whenever it starts: nothing heavy in it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ganforge.sweeps.manifest import Job, Sweep
+from ganforge.sweeps.process import JOB, JobProcess
+from ganforge.sweeps.ranking import SEED, varied
+from ganforge.utils.errors import UserError
+from ganforge.utils.files import atomic_path
+from ganforge.utils.runs import Run
+
+MULTIRUN = ("-m", "--multirun")
+
+
+def prepare_job(config: DictConfig) -> Path:
+    """Write the resolved configuration, all that a job's process reads, and return its folder."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    logger = OmegaConf.select(resolved, "logger.wandb")
+    if logger is not None:
+        with open_dict(logger):
+            logger.group = logger.group or Path(hydra.sweep.dir).name
+            settings = hydra.job.override_dirname.replace(",", " ")
+            logger.name = f"{folder.name} {settings}"[:128].strip()
+    with atomic_path(Run(folder).resolved_config) as temporary:
+        OmegaConf.save(resolved, temporary)
+    return folder
+
+
+def run_here(config: DictConfig) -> float:
+    """Run one job in a process of its own and wait for it; NaN where it failed.
+
+    What launchers that know nothing of sweeps call, here or on another machine. Of the several
+    tasks that SLURM starts for one job, the first keeps its record.
+    """
+    folder = prepare_job(config)
+    rank = int(os.environ.get("SLURM_PROCID", "0"))
+    if rank > 0:
+        with (folder / f"job.rank{rank}.log").open("ab") as log:
+            subprocess.run([*JOB, str(folder)], stdout=log, stderr=subprocess.STDOUT, check=False)
+        return float("nan")
+    process = JobProcess(folder, {})
+    try:
+        record = process.wait()
+    except BaseException:
+        process.stop(grace=20.0)
+        raise
+    return float("nan") if record.value is None else record.value
+
+
+def reset_folder(folder: Path) -> None:
+    """Put what an earlier attempt left aside, so that its curves do not mix with the new ones."""
+    if folder.is_dir():
+        attempts = len(list(folder.parent.glob(f"{folder.name}.attempt*")))
+        shutil.move(folder, folder.with_name(f"{folder.name}.attempt{attempts + 1}"))
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` names, else all that the driver lists."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    if not shutil.which("nvidia-smi"):
+        return []
+    done = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return [str(i) for i, _ in enumerate(line for line in lines if line.startswith("GPU "))]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM interrupt the block once; further ones find it stopping its jobs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        print("stopping the jobs ...", file=sys.stderr)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def announce(sweep: Sweep, job: Job) -> None:
+    """Say what became of a job, in one line."""
+    record, keys = job.record, {*varied(sweep.jobs), SEED}
+    settings = " ".join(f"{k}={v}" for k, v in job.settings.items() if k in keys)
+    name = f"job {job.number} of {max(len(sweep.jobs), sweep.trials or 0)}"
+    took = f" after {record.seconds:.0f} s" if record.seconds is not None else ""
+    match record.state:
+        case "running":
+            print(f"{name} runs: {settings}", flush=True)
+        case "done" if record.value is not None:
+            pruned = " (pruned)" if record.pruned else ""
+            print(f"{name} done{took}: {record.objective} {record.value:.4g}{pruned}", flush=True)
+        case "done":
+            print(f"{name} done{took}, without a finite score", flush=True)
+        case state:
+            print(f"{name} {state}{took}: {record.reason} ({record.log})", flush=True)
+
+
+def resumed_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments of ``train resume_sweep=FOLDER``: those of the sweep, changed by new ones."""
+    wanted = [a.partition("=")[2] for a in arguments if a.startswith("resume_sweep=")]
+    if not wanted:
+        return list(arguments)
+    folder = wanted[-1].strip("\"'")
+    if not folder:
+        raise UserError(
+            "resume_sweep= needs the folder of a sweep: resume_sweep=outputs/sweeps/..."
+        )
+    sweep = Sweep.read(folder)
+    sweep.refuse_running()
+    own = [a for a in arguments if not a.startswith("resume_sweep=") and a not in MULTIRUN]
+    own += [f"hydra.sweep.dir={_quoted(folder)}", "hydra.launcher.resume=true"]
+    if (sweep.folder / "study.db").is_file() and not _has(own, "hydra.sweeper.n_trials"):
+        from ganforge.sweeps.study import requeue
+
+        own.append(f"hydra.sweeper.n_trials={requeue(sweep)}")
+    changed = {a.partition("=")[0]: a for a in [*sweep.command, *own] if a not in MULTIRUN}
+    return ["-m", *changed.values()]
+
+
+def _has(arguments: Sequence[str], key: str) -> bool:
+    return any(argument.partition("=")[0] == key for argument in arguments)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"

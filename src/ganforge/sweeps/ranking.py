@@ -1,0 +1,61 @@
+"""A sweep's configurations in order: mean and spread of the objective over seeds."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ganforge.sweeps.manifest import Job
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One configuration: what it sets, and its jobs, which differ in their seeds alone."""
+
+    settings: tuple[str, ...]
+    jobs: tuple[Job, ...]
+
+    @property
+    def values(self) -> list[float]:
+        """The objective of each job that has one."""
+        return [job.record.value for job in self.jobs if job.record.value is not None]
+
+    @property
+    def mean(self) -> float:
+        """Infinite where no job has a value: such a place comes last."""
+        return statistics.fmean(self.values) if self.values else math.inf
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the values (n - 1 in the denominator); None of fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def best(self) -> Job | None:
+        """The job with the least value."""
+        scored = (job for job in self.jobs if job.record.value is not None)
+        return min(scored, key=lambda job: job.record.value or 0.0, default=None)
+
+
+def varied(jobs: Iterable[Job]) -> list[str]:
+    """The keys that not all jobs set alike, in the order of the command line, without the seed."""
+    settings = [job.settings for job in jobs]
+    keys = dict.fromkeys(key for each in settings for key in each)
+    return [key for key in keys if key != SEED and len({each.get(key) for each in settings}) > 1]
+
+
+def rank(jobs: Sequence[Job], keys: Sequence[str]) -> list[Place]:
+    """One place for each combination of ``keys``, the least mean first."""
+    places: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        setting = tuple(job.settings.get(key, "") for key in keys)
+        places.setdefault(setting, []).append(job)
+    ranked = [Place(setting, tuple(members)) for setting, members in places.items()]
+    return sorted(ranked, key=lambda place: place.mean)
+
+
+def objective(jobs: Iterable[Job]) -> str:
+    """The name of what the jobs are ranked by."""
+    return next((job.record.objective for job in jobs if job.record.objective), "score")

@@ -1,0 +1,160 @@
+"""Hydra launchers whose jobs are processes of their own, listed in ``sweep.json``.
+
+``LocalLauncher`` queues them on this machine; ``EngineLauncher`` lets an installed launcher take
+them to a cluster, where each starts its process.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from ganforge.commands.sweep import (
+    announce,
+    interruptible,
+    prepare_job,
+    reset_folder,
+    visible_gpus,
+)
+from ganforge.sweeps.manifest import Job, Sweep
+from ganforge.sweeps.slots import JobQueue, make_slots
+from ganforge.utils.errors import UserError
+
+
+class SweepLauncher(Launcher):
+    """What both have in common: the list of jobs, and that finished ones are not run again."""
+
+    def __init__(self, resume: bool = False) -> None:
+        self.resume = resume
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Open the sweep's folder: sweepers may want to keep files there."""
+        self.context, self.task_function, self.config = hydra_context, task_function, config
+        folder = Path(str(config.hydra.sweep.dir))
+        trials = config.hydra.sweeper.get("n_trials")
+        if self.resume:
+            self.sweep = Sweep.read(folder)
+        else:
+            self.sweep = Sweep.create(folder, sys.argv[1:], trials)
+        self.sweep.refuse_running()
+        Sweep.led.append(self.sweep)
+
+    def launch(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        initial_job_idx: int,  # noqa: ARG002 - jobs are numbered over sessions
+    ) -> Sequence[JobReturn]:
+        """Run the jobs that are not done; a failed one returns NaN."""
+        setup_globals()
+        jobs = [self.sweep.claim(overrides) for overrides in job_overrides]
+        self.sweep.write()
+        missing = [job for job in jobs if not job.done]
+        for job in missing:
+            reset_folder(self.sweep.job_folder(job))
+        try:
+            if missing:
+                self.run(missing)
+        finally:  # an interruption included
+            self.sweep.refresh()
+            self.sweep.write()
+        return [self._returned(self.sweep.jobs[job.number]) for job in jobs]
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs to their ends."""
+        raise NotImplementedError
+
+    def job_overrides(self, job: Job) -> list[str]:
+        """The job's overrides and its folder."""
+        return [*job.overrides, f"hydra.sweep.subdir='{job.number}'"]
+
+    @staticmethod
+    def _returned(job: Job) -> JobReturn:
+        value = job.record.value
+        result = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
+        result.return_value = float("nan") if value is None else value
+        return result
+
+
+class LocalLauncher(SweepLauncher):
+    """Queues jobs over the visible GPUs, or ``jobs`` at a time.
+
+    Args:
+        jobs: jobs at a time; None is one a set of GPUs, or one where there is none.
+        gpus_per_job: GPUs that a job sees.
+        grace: seconds that an interrupted job has to save and to end.
+        resume: go on with the sweep in the folder.
+
+    """
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        gpus_per_job: int = 1,
+        grace: float = 20.0,
+        resume: bool = False,
+    ) -> None:
+        super().__init__(resume)
+        self.jobs, self.gpus_per_job, self.grace = jobs, gpus_per_job, grace
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Refuse impossible numbers before anything is written."""
+        for key in ("jobs", "gpus_per_job"):
+            value = getattr(self, key)
+            if value is not None and not (isinstance(value, int) and value > 0):
+                raise UserError(f"hydra.launcher.{key}={value} must be a number from 1 on")
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Compose each job's configuration here, then run them in the queue."""
+        for job in jobs:
+            self._prepare(job)
+        numbers = {self.sweep.job_folder(job): job.number for job in jobs}
+        slots = make_slots(self.jobs, visible_gpus(), self.gpus_per_job)
+        queue = JobQueue(slots[: len(jobs)], self.grace)
+        with interruptible(), closing(queue.run(list(numbers))) as events:
+            for folder, record in events:
+                self.sweep.update(numbers[folder], record)
+                announce(self.sweep, self.sweep.jobs[numbers[folder]])
+
+    def _prepare(self, job: Job) -> None:
+        config = self.context.config_loader.load_sweep_config(self.config, self.job_overrides(job))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = job.number
+        prepared = run_job(
+            hydra_context=self.context,
+            task_function=prepare_job,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        _ = prepared.return_value  # raises what the configuration raised
+
+
+class EngineLauncher(SweepLauncher):
+    """Hands jobs to another launcher, whose configuration is ``engine``."""
+
+    def __init__(self, engine: DictConfig, resume: bool = False) -> None:
+        super().__init__(resume)
+        self.engine = engine
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Let the engine call the task for each job, which starts a process where it is called."""
+        config = self.config.copy()
+        with open_dict(config):
+            config.hydra.launcher = self.engine
+        engine = Plugins.instance().instantiate_launcher(
+            config=config, hydra_context=self.context, task_function=self.task_function
+        )
+        engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
+        for job in self.sweep.jobs:
+            announce(self.sweep, job)

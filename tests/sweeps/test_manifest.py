@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from ganforge.sweeps.manifest import Sweep
+from ganforge.sweeps.process import Record
+from ganforge.utils.errors import DamagedFileError, UserError
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    sweep = Sweep.create(tmp_path / "s", ["-m", "seed=1,2"], trials=None)
+    for seed in (1, 2):
+        sweep.claim([f"seed={seed}"])
+    sweep.update(1, Record("done", "fid", 3.5, 10, seconds=1.0, exit_code=0))
+    again = Sweep.read(tmp_path / "s")
+    assert again.jobs == sweep.jobs
+    assert again.command == ["-m", "seed=1,2"]
+    assert [job.done for job in again.jobs] == [False, True]
+    assert again.jobs[0].settings == {"seed": "1"}
+
+
+def test_jobs_of_an_earlier_session_are_claimed_once_by_their_overrides(tmp_path):
+    first = Sweep.create(tmp_path, [], None)
+    assert [first.claim(["a=1"]).number, first.claim(["a=1"]).number] == [0, 1]
+    first.write()
+    again = Sweep.read(tmp_path)
+    numbers = [again.claim([f"a={a}"]).number for a in (1, 2, 1, 1)]
+    assert numbers == [0, 2, 1, 3]
+
+
+def test_a_sweep_is_not_overwritten(tmp_path):
+    Sweep.create(tmp_path, [], None)
+    with pytest.raises(UserError, match="resume_sweep="):
+        Sweep.create(tmp_path, [], None)
+
+
+def test_an_empty_folder_is_no_sweep(tmp_path):
+    (tmp_path / "empty").mkdir()
+    Sweep.create(tmp_path / "other", [], None)
+    with pytest.raises(UserError, match=r"empty is not a sweep.*sweeps in .*: other"):
+        Sweep.read(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"command": [], "trials": null, "jobs": [{"number": 1}]}']
+)
+def test_a_damaged_list_is_told(text, tmp_path):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(DamagedFileError, match=r"sweep.json cannot be read"):
+        Sweep.read(tmp_path)
+
+
+def test_the_file_is_whole_at_any_moment(tmp_path):
+    sweep = Sweep.create(tmp_path, [], None)
+    for number in range(20):
+        sweep.claim([f"seed={number}"])
+        sweep.write()
+        assert len(json.loads((tmp_path / "sweep.json").read_text())["jobs"]) == number + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]

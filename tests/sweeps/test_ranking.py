@@ -1,0 +1,75 @@
+import math
+import statistics
+
+import pytest
+from PIL import Image
+
+from ganforge.sweeps.figure import axis, draw
+from ganforge.sweeps.manifest import Job
+from ganforge.sweeps.process import Record
+from ganforge.sweeps.ranking import objective, rank, varied
+
+
+def job(number, value, **settings):
+    overrides = tuple(f"{key}={setting}" for key, setting in settings.items())
+    state = "failed" if value is None else "done"
+    return Job(number, overrides, Record(state, "fid", value))
+
+
+JOBS = [
+    job(0, 5.0, loss="hinge", size=32, seed=1),
+    job(1, 7.0, loss="hinge", size=32, seed=2),
+    job(2, 3.0, loss="minimax", size=32, seed=1),
+    job(3, None, loss="minimax", size=32, seed=2),
+    job(4, None, loss="wasserstein", size=32, seed=1),
+]
+
+
+def test_mean_and_spread_over_seeds():
+    assert varied(JOBS) == ["loss"]
+    places = rank(JOBS, ["loss"])
+    assert [place.settings for place in places] == [("minimax",), ("hinge",), ("wasserstein",)]
+    assert [place.mean for place in places] == [3.0, 6.0, math.inf]
+    assert places[1].spread == pytest.approx(statistics.stdev([5, 7]))
+    assert places[0].spread is None
+    assert places[1].best.number == 0
+    assert places[2].best is None
+    assert objective(JOBS) == "fid"
+
+
+def test_seeds_alone_are_one_place():
+    jobs = [job(i, float(i), seed=i) for i in range(3)]
+    (place,) = rank(jobs, varied(jobs))
+    assert (place.mean, place.spread) == (1.0, 1.0)
+
+
+def test_hydras_own_keys_are_no_settings():
+    assert Job(0, ("+a.b=1", "hydra.launcher.jobs=2")).settings == {"a.b": "1"}
+
+
+def test_axes_of_names_and_of_numbers():
+    names = axis("loss", ["b", "a", "b"])
+    assert names.heights == [1.0, 0.0, 1.0]
+    numbers = axis("lr", ["1e-5", "1e-4", "1e-3", "1e-2", "1e-1"])
+    assert numbers.heights == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert numbers.name == "lr (log)"
+    linear = axis("x", ["1", "2", "3", "4", "5"])
+    assert linear.heights == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert linear.name == "x"
+
+
+def test_the_best_line_is_drawn_to_the_top(tmp_path):
+    path = tmp_path / "parallel.png"
+    draw(rank(JOBS, ["loss"]), ["loss"], "fid", path)
+    picture = Image.open(path).convert("RGB")
+    assert picture.width > 600
+    # viridis at 0, the best one's colour, reaches the upper end of the last axis
+    dark = [
+        (x, y)
+        for x in range(picture.width)
+        for y in range(picture.height)
+        if picture.getpixel((x, y)) == (84, 27, 104) or picture.getpixel((x, y))[:2] == (68, 1)
+    ]
+    assert dark
+    rightmost = max(dark)
+    assert rightmost[1] < picture.height * 0.2
