@@ -1,10 +1,14 @@
-"""One job of a sweep: trains from the resolved configuration in its folder, in its own process."""
+"""One job of a sweep: trains from the configuration in its folder, in a process of its own."""
 
 import os
+import shutil
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf
 
+from ganforge.commands.common import read_config
+from ganforge.commands.resume import newest_state
 from ganforge.commands.train import train
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
@@ -13,14 +17,31 @@ from ganforge.utils.runs import Run
 def job(folder: str) -> None:
     """Train; an error is put down in ``outcome.json`` before it ends the process.
 
-    The other ranks of a DDP job are started with the same arguments, so that they read the same
-    configuration.
+    Nothing is composed here, and none of the sweep's arguments are on this process's command line:
+    what Lightning may start further from it is the same job.
     """
     run = Run(Path(folder))
     try:
-        train(OmegaConf.load(run.resolved_config))
+        train(_configuration(run))
     except Exception as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             text = " ".join(f"{type(error).__name__}: {error}".split())
             write_json({"error": text[:500]}, run.outcome)
         raise
+
+
+def _configuration(run: Run) -> DictConfig:
+    """What Hydra composed for the job, going on where an earlier attempt stopped."""
+    config = read_config(run)
+    hydra = OmegaConf.load(run.config.with_name("hydra.yaml"))
+    setup_globals()
+    OmegaConf.register_new_resolver(
+        "hydra", lambda key: OmegaConf.select(hydra.hydra, key), replace=True
+    )
+    if run.checkpoints.is_dir():
+        state = newest_state(run)
+        if state is not None and state.step >= config.trainer.max_steps:
+            # Killed between its last step and its outcome; there is no step left to go on with.
+            shutil.rmtree(run.checkpoints)
+        config.resume.run = str(run.folder)
+    return config

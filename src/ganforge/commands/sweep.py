@@ -15,32 +15,20 @@ from pathlib import Path
 from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
 from ganforge.utils.errors import UserError
-from ganforge.utils.files import atomic_path
-from ganforge.utils.runs import Run
 
 MULTIRUN = ("-m", "--multirun")
 
 
 def prepare_job(config: DictConfig) -> Path:
-    """Write the resolved configuration, all that a job's process reads, and return its folder."""
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    logger = OmegaConf.select(resolved, "logger.wandb")
-    if logger is not None:
-        with open_dict(logger):
-            logger.group = logger.group or Path(hydra.sweep.dir).name
-            settings = hydra.job.override_dirname.replace(",", " ")
-            logger.name = f"{folder.name} {settings}"[:128].strip()
-    with atomic_path(Run(folder).resolved_config) as temporary:
-        OmegaConf.save(resolved, temporary)
-    return folder
+    """Return the folder that Hydra wrote the configuration into, once that is known to resolve."""
+    OmegaConf.resolve(config.copy())
+    return Path(HydraConfig.get().runtime.output_dir)
 
 
 def run_here(config: DictConfig) -> float:
@@ -62,13 +50,6 @@ def run_here(config: DictConfig) -> float:
         process.stop(grace=20.0)
         raise
     return float("nan") if record.value is None else record.value
-
-
-def reset_folder(folder: Path) -> None:
-    """Put what an earlier attempt left aside, so that its curves do not mix with the new ones."""
-    if folder.is_dir():
-        attempts = len(list(folder.parent.glob(f"{folder.name}.attempt*")))
-        shutil.move(folder, folder.with_name(f"{folder.name}.attempt{attempts + 1}"))
 
 
 def visible_gpus() -> list[str]:

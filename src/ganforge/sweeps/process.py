@@ -52,7 +52,7 @@ class JobProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
+                env={**os.environ, **_names(folder), **environment},
                 start_new_session=True,
             )
 
@@ -125,6 +125,12 @@ def _ended(folder: Path, code: int | None) -> Record:
     if code in (0, None) and outcome and error is None:
         return Record("done", exit_code=code, **outcome)
     return Record("failed", exit_code=code, reason=describe_end(code, error, folder / LOG))
+
+
+def _names(folder: Path) -> dict[str, str]:
+    """What a configuration may call the job and its sweep, as that of W&B does."""
+    sweep = folder.absolute().parent.name
+    return {"GANFORGE_SWEEP": sweep, "GANFORGE_JOB": f"{sweep}/{folder.name}"}
 
 
 def _lock(file: IO[bytes]) -> None:

@@ -18,11 +18,6 @@ class Run:
         return self.folder / ".hydra" / "config.yaml"
 
     @property
-    def resolved_config(self) -> Path:
-        """What a job of a sweep reads: the configuration with nothing left to be filled in."""
-        return self.folder / ".hydra" / "resolved.yaml"
-
-    @property
     def checkpoints(self) -> Path:
         """Folder of ``last.ckpt`` and ``best.ckpt``."""
         return self.folder / "checkpoints"

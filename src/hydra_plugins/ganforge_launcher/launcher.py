@@ -19,7 +19,6 @@ from ganforge.commands.sweep import (
     announce,
     interruptible,
     prepare_job,
-    reset_folder,
     visible_gpus,
 )
 from ganforge.sweeps.manifest import Job, Sweep
@@ -57,8 +56,6 @@ class SweepLauncher(Launcher):
         jobs = [self.sweep.claim(overrides) for overrides in job_overrides]
         self.sweep.write()
         missing = [job for job in jobs if not job.done]
-        for job in missing:
-            reset_folder(self.sweep.job_folder(job))
         try:
             if missing:
                 self.run(missing)
