@@ -86,7 +86,9 @@ def test_the_mathematics_needs_torch_alone(folder):
 
 
 def test_models_import_only_what_is_made_to_be_shared_among_models():
-    shared = {f"ganforge.models.{part}" for part in ("base", "image_pool", "translator")}
+    shared = {
+        f"ganforge.models.{part}" for part in ("base", "conditioning", "image_pool", "translator")
+    }
     for path in files_of("models"):
         models = {name for name in imports(path) if name.startswith("ganforge.models")}
         assert models <= shared, relative(path)

@@ -23,6 +23,7 @@ class ImageDataModule(lightning.LightningDataModule):
     Batches hold ``minibatches × batch_size`` rows: a step is one generator update, and the critic's
     updates before it take one mini-batch each. Images arrive at the model as float ``[-1, 1]``.
     ``channels`` and ``size`` are None for toys, whose rows have the shape ``shape`` as they are.
+    ``num_classes`` says how many labels there are, for models that are built before the data is.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ImageDataModule(lightning.LightningDataModule):
         seed: int = 0,
         on_device: bool | Literal["auto"] = "auto",
         minibatches: int = 1,
+        num_classes: int | None = None,
     ) -> None:
         super().__init__()
         _check_whole("data.batch_size", batch_size)
@@ -53,6 +55,7 @@ class ImageDataModule(lightning.LightningDataModule):
         source.check(size, channels)
         self.name, self.source, self.shape = name, source, tuple(shape)
         self.channels, self.size, self.batch_size = channels, size, batch_size
+        self.num_classes = num_classes
         self.data_dir = Path(data_dir).expanduser()
         self._flip, self._seed = flip, seed
         self._on_device, self._minibatches = on_device, minibatches

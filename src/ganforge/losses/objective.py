@@ -123,14 +123,18 @@ class AdversarialObjective(nn.Module):
     def _observe(self, critique: Critique) -> Terms:
         """Tell the modules that adapt; what they say of their state is a reading."""
         readings: dict[str, Tensor] = {}
+        answers = self._answers(critique.real_logits, critique.fake_logits)
         for part in (self.augment, self.noise):
             if hasattr(part, "observe"):
-                readings |= part.observe(critique.real_logits.detach())
+                readings |= part.observe(answers)
         return {name: Term(value, weight=0.0) for name, value in readings.items()}
 
-    def _reading(self, logits: Tensor, others: Tensor) -> Term:
-        """The mean probability; a comparing loss reads logits against the other side's mean."""
+    def _answers(self, logits: Tensor, others: Tensor) -> Tensor:
+        """Logits as a reading; a comparing loss knows them against the other side's mean only."""
         logits = logits.detach()
-        if self._compares:
-            logits = logits - others.detach().mean()
-        return Term(self.loss.probability(logits).mean(), weight=0.0)
+        return logits - others.detach().mean() if self._compares else logits
+
+    def _reading(self, logits: Tensor, others: Tensor) -> Term:
+        """The mean probability of being real."""
+        probability = self.loss.probability(self._answers(logits, others))
+        return Term(probability.mean(), weight=0.0)

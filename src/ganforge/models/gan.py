@@ -1,6 +1,8 @@
 """The game of Goodfellow et al. 2014: one generator, one discriminator, alternating updates."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.losses.objective import AdversarialObjective, Terms
 from ganforge.models.base import AdversarialModule, OptimizerFactory, ScheduleFactory
+from ganforge.models.conditioning import classification, critic_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_uint8
 from ganforge.utils.modes import evaluating
@@ -30,6 +33,7 @@ class Play:
 
     real: Tensor
     z: Tensor
+    labels: Tensor | None = None
     fake: Tensor | None = None
 
 
@@ -39,6 +43,9 @@ class GAN(AdversarialModule):
     A batch's ``image`` is float ``[-1, 1]`` and holds ``n_critic`` mini-batches: one for each
     update of the discriminator before the generator's. Each mini-batch goes through in
     ``accumulate`` parts, whose gradients add up to the mini-batch's.
+
+    With ``num_classes`` generated images get the labels of the real ones beside them, and both
+    networks are told; ``classifier_weight`` is that of an auxiliary classifier in both losses.
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class GAN(AdversarialModule):
         clip_gradient: float | None = None,
         channels_last: bool = True,
         seed: int = 0,
+        num_classes: int | None = None,
+        classifier_weight: float = 1.0,
     ) -> None:
         super().__init__(
             optimizer_generator, optimizer_discriminator, schedule,
@@ -70,6 +79,8 @@ class GAN(AdversarialModule):
         self.latent_dim = latent_dim
         self.n_critic = n_critic
         self.accumulate = accumulate
+        self.num_classes = num_classes
+        self.classifier_weight = classifier_weight
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The generator and the discriminator."""
@@ -83,12 +94,11 @@ class GAN(AdversarialModule):
         are what would fill the memory.
         """
         optimizer_g, optimizer_d = self.optimizers()
-        rounds = batch["image"].chunk(self.n_critic)
-        for turn, real in enumerate(rounds, start=1):
+        for turn, (real, labels) in enumerate(self._rounds(batch), start=1):
             self.count(len(real))
-            plays = self.plays(real)
+            plays = self.plays(real, labels)
             if turn == self.n_critic and self.accumulate == 1:
-                plays = [replace(play, fake=self.generator(play.z)) for play in plays]
+                plays = [replace(play, fake=self._fake(play)) for play in plays]
             # In the block the generator is frozen: images made there keep no graph.
             with self.toggled_optimizer(optimizer_d):
                 terms = (self._judge(play) for play in plays)
@@ -98,31 +108,84 @@ class GAN(AdversarialModule):
             self.update("generator", optimizer_g, terms, self.accumulate)
         self.step_schedules()
 
-    def plays(self, real: Tensor) -> list[Play]:
+    def _rounds(self, batch: dict[str, Tensor]) -> Iterable[tuple[Tensor, Tensor | None]]:
+        """Images and, where the model is conditional, labels of each discriminator update."""
+        images = batch["image"].chunk(self.n_critic)
+        if self.num_classes is None:
+            return [(part, None) for part in images]
+        return zip(images, batch["label"].chunk(self.n_critic), strict=True)
+
+    def plays(self, real: Tensor, labels: Tensor | None = None) -> list[Play]:
         """A mini-batch and its latents in ``accumulate`` parts."""
         if len(real) % self.accumulate:
             raise UserError(
                 f"model.accumulate={self.accumulate} does not divide the {len(real)} images of a "
                 "batch into equal parts: change it or data.batch_size"
             )
-        z = self.draw_latents(len(real), self.noise)
-        parts = (real.chunk(self.accumulate), z.chunk(self.accumulate))
+        parts = [real.chunk(self.accumulate)]
+        parts.append(self.draw_latents(len(real), self.noise).chunk(self.accumulate))
+        parts += [] if labels is None else [labels.chunk(self.accumulate)]
         return [Play(*part) for part in zip(*parts, strict=True)]
 
+    def _fake(self, play: Play) -> Tensor:
+        if play.fake is not None:
+            return play.fake
+        return self._synthesise(play.z, play.labels)
+
+    def _synthesise(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return self.generator(z) if labels is None else self.generator(z, labels)
+
     def _judge(self, play: Play) -> Terms:
-        fake = self.generator(play.z) if play.fake is None else play.fake
-        return self.objective.discriminator(self.discriminator, play.real, fake)
+        critic = critic_of(self.discriminator, play.labels)
+        terms = self.objective.discriminator(critic, play.real, self._fake(play))
+        return terms | classification(critic, 2, self.classifier_weight)
 
     def _deceive(self, play: Play) -> Terms:
-        fake = self.generator(play.z) if play.fake is None else play.fake
-        return self.objective.generator(self.discriminator, fake, play.real)
+        critic = critic_of(self.discriminator, play.labels)
+        terms = self.objective.generator(critic, self._fake(play), play.real)
+        return terms | classification(critic, 1, self.classifier_weight)
+
+    def on_fit_start(self) -> None:
+        """Refuse labels that do not fit before the first step."""
+        super().on_fit_start()
+        names = self._class_names()
+        if self.num_classes is not None and (names is None or len(names) != self.num_classes):
+            found = "no labels" if names is None else f"{len(names)} classes"
+            raise UserError(
+                f"the model is made for {self.num_classes} classes but the data has {found}: "
+                f"set data.num_classes{'' if names is None else f'={len(names)}'} or leave "
+                "conditioning out"
+            )
+
+    def _class_names(self) -> list[str] | None:
+        return getattr(self.trainer.datamodule, "class_names", None)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the names of the classes, so that a checkpoint can be asked for them."""
+        super().on_save_checkpoint(checkpoint)
+        if self.num_classes is not None:
+            checkpoint["ganforge"]["classes"] = self._class_names()
 
     def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
         """``count×latent_dim`` standard normal latents from ``rng``, on its device."""
         return torch.randn(count, self.latent_dim, generator=rng, device=rng.device)
 
-    def generate(self, z: Tensor) -> Tensor:
-        """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``."""
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``.
+
+        ``labels``, int64 ``N``, steer a conditional model; without them each latent has one of its
+        own, every class equally often.
+        """
+        if self.num_classes is None and labels is not None:
+            raise ValueError("the model is unconditional: it knows no labels")
+        if self.num_classes is not None and labels is None:
+            labels = self.labels_of(z)
+        labels = None if labels is None else labels.to(self.device)
         with evaluating(self.generator), torch.no_grad():
-            samples = self.generator(z.to(self.device))
+            samples = self._synthesise(z.to(self.device), labels)
         return to_uint8(samples) if samples.dim() == 4 else samples.float()
+
+    def labels_of(self, z: Tensor) -> Tensor:
+        """A label for each latent from its last digits alone: the same in any company."""
+        share = (z.double().abs().sum(1) * 1e4) % 1
+        return (share * (self.num_classes or 1)).long()

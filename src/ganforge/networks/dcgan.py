@@ -9,9 +9,20 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganforge.networks.conditional import (
+    HeadFactory,
+    LabelEntry,
+    NoHead,
+    NoLabels,
+    run,
+    score,
+    with_labels,
+)
+
 SIZES = (32, 64, 128)
 Norm = Callable[[int], nn.Module]
 WeightNorm = Callable[[nn.Module], nn.Module]
+WEIGHED = (nn.Conv2d, nn.Linear, nn.Embedding)
 
 
 def channel_plan(size: int, width: int) -> list[int]:
@@ -34,35 +45,46 @@ def initialize(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
 
 
 class DCGANGenerator(nn.Module):
-    """Latents ``N×latent_dim`` to images ``N×channels×size×size`` in ``[-1, 1]``."""
+    """Latents ``N×latent_dim`` to images ``N×channels×size×size`` in ``[-1, 1]``.
 
-    def __init__(self, latent_dim: int, channels: int, size: int, width: int = 64) -> None:
+    ``labels`` says how labels enter, where there are any.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        channels: int,
+        size: int,
+        width: int = 64,
+        labels: LabelEntry | None = None,
+    ) -> None:
         super().__init__()
+        self.labels = labels or NoLabels()
         plan = channel_plan(size, width)[::-1]
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent_dim, plan[0], 4, 1, 0, bias=False),
-            nn.BatchNorm2d(plan[0]),
+            nn.ConvTranspose2d(latent_dim + self.labels.width, plan[0], 4, 1, 0, bias=False),
+            self.labels.norm(plan[0]),
             nn.ReLU(inplace=True),
         ]
         for inputs, outputs in pairwise(plan):
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(outputs),
+                self.labels.norm(outputs),
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.ConvTranspose2d(plan[-1], channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(initialize)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Generate one image a latent."""
-        return self.layers(z[:, :, None, None])
+        return run(self.layers, self.labels.latents(z, labels)[:, :, None, None], labels)
 
 
 class DCGANDiscriminator(nn.Module):
@@ -70,7 +92,7 @@ class DCGANDiscriminator(nn.Module):
 
     ``norm`` makes the layer after every inner convolution (batch norm in the paper);
     ``weight_norm`` wraps every convolution (such as the spectral norm of Miyato et al. 2018; None
-    in the paper).
+    in the paper); ``head`` and ``concat_classes`` let labels in.
     """
 
     def __init__(
@@ -80,11 +102,14 @@ class DCGANDiscriminator(nn.Module):
         width: int = 64,
         norm: Norm = nn.BatchNorm2d,
         weight_norm: WeightNorm | None = None,
+        head: HeadFactory | None = None,
+        concat_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.concat_classes = concat_classes
         plan = channel_plan(size, width)
         layers: list[nn.Module] = [
-            nn.Conv2d(channels, plan[0], 4, 2, 1),
+            nn.Conv2d(channels + concat_classes, plan[0], 4, 2, 1),
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for inputs, outputs in pairwise(plan):
@@ -95,11 +120,15 @@ class DCGANDiscriminator(nn.Module):
             ]
         layers += [nn.Conv2d(plan[-1], 1, 4, 1, 0), nn.Flatten()]
         self.layers = nn.Sequential(*layers)
+        self.head = head(plan[-1]) if head else NoHead()
         self.apply(initialize)
-        for i, layer in enumerate(self.layers):
-            if weight_norm is not None and isinstance(layer, nn.Conv2d):
-                self.layers[i] = weight_norm(layer)
+        for part in (self.layers, self.head):
+            for name, layer in part.named_children():
+                if weight_norm is not None and isinstance(layer, WEIGHED):
+                    setattr(part, name, weight_norm(layer))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every image."""
-        return self.layers(images)
+        *body, last, _flatten = self.layers
+        x = with_labels(images, labels, self.concat_classes)
+        return score(body, last, self.head, x, labels)

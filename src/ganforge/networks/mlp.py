@@ -5,6 +5,15 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ganforge.networks.conditional import (
+    HeadFactory,
+    LabelEntry,
+    NoHead,
+    NoLabels,
+    score,
+    with_labels,
+)
+
 
 def _hidden_layers(inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
     layers: list[nn.Module] = []
@@ -16,34 +25,59 @@ def _hidden_layers(inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> 
 
 
 class MLPGenerator(nn.Module):
-    """Latents ``N×latent_dim`` to samples ``N×shape``; ``output`` bounds them (tanh for images)."""
+    """Latents ``N×latent_dim`` to samples ``N×shape``; ``output`` bounds them (tanh for images).
+
+    Labels go beside the latents.
+    """
 
     def __init__(
-        self, latent_dim: int, shape: Sequence[int], hidden: Sequence[int], output: nn.Module
+        self,
+        latent_dim: int,
+        shape: Sequence[int],
+        hidden: Sequence[int],
+        output: nn.Module,
+        labels: LabelEntry | None = None,
     ) -> None:
         super().__init__()
+        self.labels = (labels or NoLabels()).beside_latents()
+        latent_dim += self.labels.width
         self.shape = tuple(shape)
         last = hidden[-1] if hidden else latent_dim
         self.layers = nn.Sequential(
             *_hidden_layers(latent_dim, hidden), nn.Linear(last, math.prod(self.shape)), output
         )
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Generate one sample a latent."""
-        return self.layers(z).unflatten(1, self.shape)
+        return self.layers(self.labels.latents(z, labels)).unflatten(1, self.shape)
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples ``N×shape`` to logits ``N×1``; ``dropout`` follows every hidden layer."""
+    """Samples ``N×shape`` to logits ``N×1``; ``dropout`` follows every hidden layer.
 
-    def __init__(self, shape: Sequence[int], hidden: Sequence[int], dropout: float = 0.0) -> None:
+    ``head`` and ``concat_classes`` let labels in.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        hidden: Sequence[int],
+        dropout: float = 0.0,
+        head: HeadFactory | None = None,
+        concat_classes: int = 0,
+    ) -> None:
         super().__init__()
-        inputs = math.prod(shape)
+        self.concat_classes = concat_classes
+        inputs = math.prod(shape) + concat_classes
         last = hidden[-1] if hidden else inputs
         self.layers = nn.Sequential(
             nn.Flatten(), *_hidden_layers(inputs, hidden, dropout), nn.Linear(last, 1)
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+        self.head = head(last) if head else NoHead()
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every sample."""
-        return self.layers(images)
+        flatten, *body, last = self.layers
+        x = with_labels(flatten(images), labels, self.concat_classes)
+        return score(body, last, self.head, x, labels)

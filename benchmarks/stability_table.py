@@ -1,0 +1,181 @@
+"""What each stabiliser and each model does to a DCGAN that is as plain as its paper's.
+
+    python -m benchmarks.stability_table data=avatars seeds=0,1,2
+
+trains every row for the same number of real images and prints a Markdown table. A run that is
+finished is skipped, so the command can be stopped and given again; several may run side by side on
+different ``seeds`` or ``rows``. ``rows=plain,ema`` takes some rows, ``report`` trains nothing.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Callback
+from omegaconf import DictConfig, open_dict
+
+from ganforge.cli import config_dir
+from ganforge.commands.train import train
+
+WIDTH = 16
+KIMG = 25.6
+SCORES = 4  # a run is scored so often, on so many images
+IMAGES = 1000
+PLAIN = [
+    "model=dcgan",
+    f"model.generator.width={WIDTH}",
+    f"model.discriminator.width={WIDTH}",
+    "~callbacks.ema",
+]
+# With the averages, rates that fall and the faster, momentum-free rates of the default recipe.
+RECIPE = [
+    "schedule=linear",
+    "model.optimizer_generator.lr=1e-3",
+    "model.optimizer_discriminator.lr=2e-3",
+    "model.optimizer_generator.betas=[0.0,0.99]",
+    "model.optimizer_discriminator.betas=[0.0,0.99]",
+    "callbacks.ema.half_life_kimg=5",
+]
+RESIDUAL = ["model.n_critic=1", "augment=translation", *RECIPE]
+ROWS: dict[str, tuple[str, list[str]]] = {
+    "plain": ("DCGAN, plain", PLAIN),
+    "ema": ("+ averaged generator", [*PLAIN[:-1], "callbacks.ema.half_life_kimg=5"]),
+    "smoothed": ("+ label smoothing", [*PLAIN, "loss=smoothed"]),
+    "relativistic": ("+ relativistic loss", [*PLAIN, "loss=relativistic"]),
+    "r1": ("+ R1, γ = 1", [*PLAIN, "regularizer=[r1]", "model.objective.regularizers.r1.weight=1"]),
+    "r2": ("+ R2, γ = 1", [*PLAIN, "regularizer=[r2]", "model.objective.regularizers.r2.weight=1"]),
+    "lecam": ("+ LeCam", [*PLAIN, "regularizer=[lecam]"]),
+    "consistency": ("+ consistency", [*PLAIN, "regularizer=[consistency]"]),
+    "noise": ("+ instance noise", [*PLAIN, "noise=instance", f"model.objective.noise.kimg={KIMG}"]),
+    "diffaugment": ("+ DiffAugment", [*PLAIN, "augment=diffaugment"]),
+    "ada": ("+ ADA", [*PLAIN, "augment=ada", "model.objective.augment.speed_kimg=20"]),
+    "spectral": ("+ spectral norm, hinge loss", [*PLAIN, "norm=spectral", "loss=hinge"]),
+    "ttur": ("+ two time scales", [*PLAIN, "rates=ttur"]),
+    "clip": ("+ gradient clipping at 1", [*PLAIN, "model.clip_gradient=1"]),
+    "cosine": ("+ cosine schedule", [*PLAIN, "schedule=cosine"]),
+    "recipe": (
+        "DCGAN, the default recipe",
+        [*PLAIN[:-1], "norm=spectral", "loss=hinge", "augment=translation", *RECIPE],
+    ),
+    "sngan": (
+        "SNGAN",
+        ["model=sngan", "model.generator.width=8", "model.discriminator.width=8", *RESIDUAL],
+    ),
+    "wgan_gp": (
+        "WGAN-GP",
+        ["model=wgan_gp", "model.generator.width=8", "model.discriminator.width=8", *RESIDUAL],
+    ),
+    "r3gan": (
+        "R3GAN",
+        ["model=r3gan", "model.generator.width=8", "model.generator.blocks=1", *RESIDUAL],
+    ),
+}
+COLLAPSED = 1.5  # FID at the end over the best one
+
+
+class StepClock(Callback):
+    """Processor time of the training steps alone, without scoring."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.seconds, self._start = Path(path), 0.0, 0.0
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._start = time.process_time()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.seconds += time.process_time() - self._start
+
+    def on_train_end(self, _: Any, module: Any) -> None:
+        self.path.write_text(json.dumps({"seconds": self.seconds, "images": module.images_seen}))
+
+
+def config_of(folder: Path, data: str, row: str, seed: int, kimg: float) -> DictConfig:
+    """The configuration of one run."""
+    batch = 64
+    steps = round(1000 * kimg / batch)
+    overrides = [
+        f"data={data}", "data.size=32", f"data.batch_size={batch}", f"seed={seed}", "logger=[]",
+        *ROWS[row][1], f"trainer.max_steps={steps}", "trainer.accelerator=cpu",
+        "callbacks.image_quality.metrics=[{_target_:ganforge.metrics.scores.FID}]",
+        f"callbacks.image_quality.every_n_steps={max(steps // SCORES, 1)}",
+        f"callbacks.image_quality.n_images={IMAGES}",
+        f"callbacks.sample_grid.every_n_steps={steps}",
+        f"callbacks.checkpoints.every_n_steps={steps}",
+        f"paths.output_dir={folder}",
+        f"+callbacks.clock={{_target_:benchmarks.stability_table.StepClock,path:{folder}/time.json}}",
+    ]  # fmt: skip
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("train", overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def run(folder: Path, data: str, row: str, seed: int, kimg: float) -> None:
+    """Train one row with one seed unless that is done."""
+    place = folder / data / row / f"seed{seed}"
+    if (place / "result.json").is_file():
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        train(config_of(place, data, row, seed, kimg))
+    scores = [score["value"] for score in json.loads((place / "scores.json").read_text())]
+    clock = json.loads((place / "time.json").read_text())
+    result = {
+        "fid": scores,
+        "kimg": kimg,
+        "img_s": clock["images"] / clock["seconds"],
+        "minutes": (time.monotonic() - started) / 60,
+    }
+    (place / "result.json").write_text(json.dumps(result))
+    print(data, row, seed, json.dumps(result), flush=True)
+
+
+def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
+    """The Markdown table of what is finished."""
+    lines = ["| model | FID(best) | FID(end) | collapsed | img/s |", "|---|---|---|---|---|"]
+    for row in rows:
+        paths = [folder / data / row / f"seed{seed}" / "result.json" for seed in seeds]
+        found = [json.loads(path.read_text()) for path in paths if path.is_file()]
+        if not found:
+            continue
+        best = [min(one["fid"]) for one in found]
+        end = [one["fid"][-1] for one in found]
+        collapsed = sum(not e <= COLLAPSED * b for b, e in zip(best, end, strict=True))
+        speed = statistics.median(one["img_s"] for one in found)
+        lines.append(
+            f"| {ROWS[row][0]} | {spread(best)} | {spread(end)} | "
+            f"{f'{collapsed} of {len(found)}' if collapsed else 'no'} | {speed:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """The mean, and every value behind it."""
+    return f"{statistics.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
+
+
+def main(arguments: list[str]) -> None:
+    given = dict(item.split("=", 1) for item in arguments if "=" in item)
+    data = given.get("data", "avatars")
+    seeds = [int(seed) for seed in given.get("seeds", "0,1,2").split(",")]
+    rows = given["rows"].split(",") if "rows" in given else list(ROWS)
+    folder = Path(given.get("output", "outputs/stability")).resolve()
+    if "report" not in arguments:
+        for seed in seeds:
+            for row in rows:
+                run(folder, data, row, seed, float(given.get("kimg", KIMG)))
+    print(report(folder, data, rows, seeds))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

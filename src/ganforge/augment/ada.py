@@ -1,0 +1,193 @@
+"""Adaptive discriminator augmentation (Karras et al. 2020, "ADA").
+
+Every operation happens to a sample with probability p, and p follows how well the critic knows the
+real images by heart. One bilinear resampling does all geometry; the paper's wavelet filter around
+it is left out, so thin lines soften a little. Images are square.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ADA(nn.Module):
+    """The paper's pipeline "bgc": pixel blitting, geometry and colour, each with probability ``p``.
+
+    Overfitting is read as r = E[sign D(x)] over ``interval`` updates. Above ``target`` p rises,
+    below it p falls, by as much as would take it from 0 to 1 in ``speed_kimg`` thousand images. The
+    sign must tell real from generated: Wasserstein critics have no such zero.
+    """
+
+    def __init__(
+        self,
+        target: float = 0.6,
+        speed_kimg: float = 500.0,
+        interval: int = 4,
+        p: float = 0.0,
+        most: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= p <= most <= 1 or speed_kimg <= 0 or interval < 1:
+            raise ValueError(
+                f"augment.p={p}, most={most}, speed_kimg={speed_kimg}, interval={interval}: "
+                "0 <= p <= most <= 1, a speed above 0 and an interval of at least 1 are needed"
+            )
+        self.target, self.speed_kimg, self.interval, self.most = target, speed_kimg, interval, most
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("signs", torch.zeros(3))  # sum, how many, of how many images
+        self._updates = 0  # a number, not a buffer: reading that would wait for the device
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Change float ``N×C×H×W`` in ``[-1, 1]``; fp32, as bf16 has no place for a grid."""
+        with torch.autocast(images.device.type, enabled=False):
+            images = images.float()
+            grid = F.affine_grid(self._geometry(images)[:, :2], list(images.shape), False)
+            moved = F.grid_sample(
+                images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+            )
+            return recoloured(moved, self._colour(images))
+
+    def observe(self, real_logits: Tensor) -> dict[str, Tensor]:
+        """Count the signs; every ``interval`` updates move p. Ranks move together."""
+        sign = real_logits.float().sign()
+        counted = torch.stack(
+            [sign.sum(), sign.new_tensor(sign.numel()), sign.new_tensor(len(sign))]
+        )
+        self.signs += counted
+        self._updates += 1
+        if self._updates % self.interval == 0:
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.all_reduce(self.signs)
+            total, count, images = self.signs
+            step = images / (1000 * self.speed_kimg)
+            moved = self.p + step * (total / count - self.target).sign()
+            self.p.copy_(moved.clamp(0, self.most))
+            self.signs.zero_()
+        return {"augment_p": self.p.clone()}
+
+    def get_extra_state(self) -> dict[str, int]:
+        """How many updates there were."""
+        return {"updates": self._updates}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self._updates = state["updates"]
+
+    def _maybe(self, drawn: Tensor, identity: float, p: Tensor | None = None) -> Tensor:
+        """What was drawn with probability ``p``, else what changes nothing; one a sample."""
+        chance = torch.rand(len(drawn), device=drawn.device)
+        return torch.where(chance < (self.p if p is None else p), drawn, identity)
+
+    def _geometry(self, images: Tensor) -> Tensor:
+        """One matrix a sample, ``N×3×3``, on coordinates in ``[-1, 1]``."""
+        n, side, device = len(images), images.shape[-1], images.device
+        uniform = lambda: torch.rand(n, device=device)  # noqa: E731
+        normal = lambda: torch.randn(n, device=device)  # noqa: E731
+        one = torch.ones(n, device=device)
+        flip = self._maybe(1 - 2 * (uniform() < 0.5).float(), 1.0)
+        quarter = self._maybe((uniform() * 4).floor() * (math.pi / 2), 0.0)
+        shift = [
+            self._maybe(((uniform() - 0.5) * 0.25 * side).round() * 2 / side, 0.0) for _ in "xy"
+        ]
+        size = self._maybe((0.2 * normal()).exp2(), 1.0)
+        # Two turns around the stretching: together they happen with probability p.
+        p_turn = 1 - (1 - self.p).sqrt()
+        turns = [self._maybe((uniform() * 2 - 1) * math.pi, 0.0, p_turn) for _ in range(2)]
+        stretch = self._maybe((0.2 * normal()).exp2(), 1.0)
+        drift = [self._maybe(0.125 * 2 * normal(), 0.0) for _ in "xy"]
+        return (
+            scaling(flip, one) @ rotation(quarter) @ translation(*shift) @ scaling(size, size)
+            @ rotation(turns[0]) @ scaling(stretch, 1 / stretch) @ rotation(turns[1])
+            @ translation(*drift)
+        )  # fmt: skip
+
+    def _colour(self, images: Tensor) -> Tensor:
+        """One matrix a sample, ``N×4×4``, on (R, G, B, 1)."""
+        n, device = len(images), images.device
+        normal = lambda: torch.randn(n, device=device)  # noqa: E731
+        brightness = self._maybe(0.2 * normal(), 0.0)
+        contrast = self._maybe((0.5 * normal()).exp2(), 1.0)
+        mirror = self._maybe((torch.rand(n, device=device) < 0.5).float(), 0.0)
+        hue = self._maybe((torch.rand(n, device=device) * 2 - 1) * math.pi, 0.0)
+        saturation = self._maybe(normal().exp2(), 1.0)
+        return (
+            saturate(saturation)
+            @ turn_hue(hue)
+            @ mirror_luma(mirror)
+            @ brighten(brightness, contrast)
+        )
+
+
+def _matrix(rows: list[list[Tensor]]) -> Tensor:
+    """``N×k×k`` of entries ``N``."""
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def scaling(x: Tensor, y: Tensor) -> Tensor:
+    """``N×3×3``."""
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[x, zero, zero], [zero, y, zero], [zero, zero, one]])
+
+
+def rotation(angle: Tensor) -> Tensor:
+    """``N×3×3``, radians."""
+    c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    return _matrix([[c, -s, zero], [s, c, zero], [zero, zero, one]])
+
+
+def translation(x: Tensor, y: Tensor) -> Tensor:
+    """``N×3×3``; a side is 2 long."""
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[one, zero, x], [zero, one, y], [zero, zero, one]])
+
+
+def brighten(brightness: Tensor, contrast: Tensor) -> Tensor:
+    """``N×4×4``: times ``contrast``, plus ``brightness``."""
+    eye = torch.eye(4, device=contrast.device).expand(len(contrast), 4, 4).clone()
+    eye[:, [0, 1, 2], [0, 1, 2]] = contrast[:, None]
+    eye[:, :3, 3] = brightness[:, None]
+    return eye
+
+
+def _luma(device: torch.device) -> Tensor:
+    """The grey axis (1, 1, 1, 0)/√3 as a projector ``4×4``."""
+    axis = torch.tensor([1.0, 1.0, 1.0, 0.0], device=device) / math.sqrt(3)
+    return axis[:, None] * axis
+
+
+def mirror_luma(share: Tensor) -> Tensor:
+    """``N×4×4``: colours mirrored along the grey axis where ``share`` is 1."""
+    return torch.eye(4, device=share.device) - 2 * share[:, None, None] * _luma(share.device)
+
+
+def turn_hue(angle: Tensor) -> Tensor:
+    """``N×4×4``: a turn about the grey axis (Rodrigues' formula)."""
+    grey = _luma(angle.device)
+    a = 1 / math.sqrt(3)
+    cross = torch.tensor(
+        [[0, -a, a, 0], [a, 0, -a, 0], [-a, a, 0, 0], [0, 0, 0, 0]], device=angle.device
+    )
+    rgb = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], device=angle.device))
+    c, s = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    last = torch.eye(4, device=angle.device) - rgb
+    return last + c * rgb + s * cross + (1 - c) * grey
+
+
+def saturate(factor: Tensor) -> Tensor:
+    """``N×4×4``: the distance to the grey axis times ``factor``."""
+    grey, factor = _luma(factor.device), factor[:, None, None]
+    last = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=grey.device))
+    rgb = torch.eye(4, device=grey.device) - last
+    return last + grey + factor * (rgb - grey)
+
+
+def recoloured(images: Tensor, matrix: Tensor) -> Tensor:
+    """Images of 3 channels through ``N×4×4``; grey ones keep the mean of its three rows."""
+    if images.shape[1] == 1:
+        row = matrix[:, :3].mean(1)
+        scale, offset = row[:, :3].sum(1), row[:, 3]
+        return images * scale[:, None, None, None] + offset[:, None, None, None]
+    turned = torch.einsum("nij,njhw->nihw", matrix[:, :3, :3], images)
+    return turned + matrix[:, :3, 3, None, None]
