@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from ganforge.commands.common import build
 from ganforge.commands.train import train
 from helpers import CONF, TINY, TINY_AVATARS, composed, options
 
@@ -46,6 +48,33 @@ def test_every_model_steps(model: str, tmp_path: Path, data_dir: Path) -> None:
     step([f"model={model}", *data, *TINY, "logger=[]"], tmp_path, data_dir)
 
 
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("model", ["sngan", "wgan_gp", "r3gan"])
+def test_residual_models_step_at_larger_sizes(
+    model: str, size: int, tmp_path: Path, data_dir: Path
+) -> None:
+    small = ["model.generator.width=8", "model.discriminator.width=8", "trainer.max_steps=1"]
+    data = [*TINY_AVATARS, f"data.size={size}", "~callbacks.image_quality", "debug=fast"]
+    config = composed("train", [f"model={model}", *data, *small, "logger=[]"], tmp_path, data_dir)
+    train(config)
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("model", sorted({*options("model")} - TRANSLATORS))
+@pytest.mark.parametrize("conditioning", options("conditioning"))
+def test_every_conditioning_composes_with_every_model(
+    model: str, conditioning: str, tmp_path: Path, data_dir: Path
+) -> None:
+    width = [] if model == "gan" else SMALL_NETWORKS
+    choice = [f"model={model}", f"conditioning={conditioning}", *width]
+    config = composed("train", [*TINY_AVATARS, *choice], tmp_path, data_dir)
+    module = build(config.model)
+    assert module.num_classes == 2
+    z = module.draw_latents(2, module.noise)
+    images = module.generate(z, torch.tensor([0, 1]))
+    assert module.discriminator(torch.randn(images.shape), torch.tensor([0, 1])).shape[0] == 2
+
+
 @pytest.mark.parametrize(
     "choice",
     [
@@ -54,12 +83,17 @@ def test_every_model_steps(model: str, tmp_path: Path, data_dir: Path) -> None:
         f"regularizer=[{','.join(options('regularizer'))}] norm=spectral",
         *(f"augment={name}" for name in options("augment")),
         *(f"norm={name}" for name in options("norm")),
+        *(f"noise={name}" for name in options("noise")),
+        *(f"conditioning={name}" for name in options("conditioning")),
+        *(f"schedule={name}" for name in options("schedule")),
+        *(f"rates={name}" for name in options("rates")),
         *(f"logger={name}" for name in options("logger")),
         *(f"trainer={name}" for name in options("trainer")),
         "trainer.precision=32-true",
         "trainer.precision=bf16-mixed",
         "model.n_critic=2",
         "model.clip_gradient=1.0",
+        "model.accumulate=2",
     ],
 )
 def test_every_choice_steps_with_dcgan(

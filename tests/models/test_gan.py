@@ -1,14 +1,18 @@
 import copy
+import math
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningDataModule
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
 
 from ganforge.losses.adversarial import NonSaturating, Relativistic, Wasserstein
 from ganforge.losses.regularizers import R1
 from ganforge.models.gan import GAN
+from ganforge.networks.conditional import AuxiliaryClassifier, LabelConcat, Projection
+from ganforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganforge.utils.errors import UserError
 
 SGD = {
@@ -335,3 +339,86 @@ def test_channels_last_changes_the_layout_alone(tiny_gan, tiny_trainer, tiny_dat
         results.append(weights(module))
     for a, b in zip(*results, strict=True):
         assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+class LabelledData(LightningDataModule):
+    """Dark images of class 0, light ones of class 1, in one batch after the other."""
+
+    class_names = ("dark", "light")
+
+    def train_dataloader(self):
+        labels = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
+        image = torch.where(labels == 1, 0.5, -0.5).view(-1, 1, 1, 1).expand(8, 1, 8, 8)
+        return DataLoader([{"image": image, "label": labels}] * 4, batch_size=None)
+
+
+def conditional(tiny_gan, head, **options):
+    module = tiny_gan(num_classes=2, **options)
+    module.generator = MLPGenerator(5, (1, 8, 8), [16], nn.Tanh(), LabelConcat(2))
+    module.discriminator = MLPDiscriminator((1, 8, 8), [16], head=lambda n: head(n, 2))
+    return module
+
+
+def test_fakes_have_the_labels_of_the_real_ones_beside_them(tiny_gan, tiny_trainer):
+    module, told = conditional(tiny_gan, Projection, n_critic=2, accumulate=2), []
+    for name in ("generator", "discriminator"):
+        network = getattr(module, name)
+        forward = network.forward
+        network.forward = lambda x, labels, name=name, forward=forward: (
+            told.append((name, len(x), labels.tolist())) or forward(x, labels)
+        )
+    tiny_trainer(max_steps=1).fit(module, datamodule=LabelledData())
+    parts = [[0, 1], [1, 0], [1, 0], [0, 1]]
+    critics = [(n, 2, p) for p in parts for n in ("generator", *["discriminator"] * 2)]
+    generators = [(n, 2, p) for p in parts[2:] for n in ("generator", "discriminator")]
+    assert told == critics + generators
+
+
+def test_an_auxiliary_classifier_adds_its_cross_entropy_to_both(tiny_gan, tiny_trainer):
+    module, weights, values = conditional(tiny_gan, AuxiliaryClassifier), [], []
+    module.classifier_weight = 0.25
+    module.discriminator.head.classes.weight.data.zero_()
+    module.discriminator.head.classes.bias.data.zero_()
+    update = module.update
+
+    def spied(player, optimizer, terms, parts):
+        (terms,) = terms
+        weights.append((player, terms["classes"].weight))
+        values.append(terms["classes"].value.item())
+        update(player, optimizer, terms, parts)
+
+    module.update = spied
+    tiny_trainer(max_steps=1).fit(module, datamodule=LabelledData())
+    assert weights == [("discriminator", 0.25), ("generator", 0.25)]
+    # It knows nothing yet: ln 2 on real and ln 2 on generated images.
+    assert values[0] == pytest.approx(2 * math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("head", [Projection, AuxiliaryClassifier])
+def test_labels_steer_the_generator(head, tiny_gan, tiny_trainer):
+    """After some steps dark is darker than light, whatever the latent."""
+    module = conditional(tiny_gan, head)
+    tiny_trainer(max_steps=250).fit(module, datamodule=LabelledData())
+    z = module.draw_latents(20, torch.Generator().manual_seed(1))
+    dark, light = (module.generate(z, torch.full((20,), i)).float().mean() for i in (0, 1))
+    assert light - dark > 60
+
+
+def test_latents_choose_a_label_where_none_is_given(tiny_gan):
+    module = conditional(tiny_gan, Projection)
+    z = module.draw_latents(2000, torch.Generator().manual_seed(0))
+    labels = module.labels_of(z)
+    assert labels.float().mean().item() == pytest.approx(0.5, abs=0.06)
+    assert torch.equal(module.generate(z), module.generate(z, labels))
+    assert torch.equal(module.labels_of(z[7:8]), labels[7:8])
+
+
+def test_labels_that_do_not_fit_are_refused(tiny_gan, tiny_data, tiny_trainer):
+    module = conditional(tiny_gan, Projection)
+    module.num_classes = 3
+    with pytest.raises(UserError, match=r"3 classes but the data has 2 classes: .*num_classes=2"):
+        tiny_trainer(max_steps=1).fit(module, datamodule=LabelledData())
+    with pytest.raises(UserError, match="the data has no labels"):
+        tiny_trainer(max_steps=1).fit(module, datamodule=tiny_data())
+    with pytest.raises(ValueError, match="unconditional"):
+        tiny_gan().generate(torch.zeros(1, 5), torch.tensor([0]))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
@@ -12,7 +13,10 @@ from ganforge.utils.images import grid, join_gif, save_image, to_pil
 
 
 class SampleGrid(Periodic):
-    """Writes ``step_NNNNNN.png`` of the same latents every N steps, at the end a GIF of them."""
+    """Writes ``step_NNNNNN.png`` of the same latents every N steps, at the end a GIF of them.
+
+    A conditional model's grid has a column a class, the same latent along each row.
+    """
 
     def __init__(
         self,
@@ -36,14 +40,22 @@ class SampleGrid(Periodic):
         """Draw and log the grid."""
         if not trainer.is_global_zero:
             return
-        rng = torch.Generator().manual_seed(self.seed)
-        z = pl_module.draw_latents(self.columns * self.rows, rng)
         with averaged(trainer, pl_module):
-            images = pl_module.generate(z)
-        scale = max(1, self.smallest_side // (images.shape[-1] * self.columns))
-        picture = grid(images, self.columns, scale=scale)
+            columns, images = self._samples(pl_module)
+        scale = max(1, self.smallest_side // (images.shape[-1] * columns))
+        picture = grid(images, columns, scale=scale)
         save_image(picture, self.folder / f"step_{step:06d}.png")
         log_picture(trainer.loggers, "samples", to_pil(picture), step)
+
+    def _samples(self, module: LightningModule) -> tuple[int, Tensor]:
+        """The number of columns, and the images row by row."""
+        rng = torch.Generator().manual_seed(self.seed)
+        classes = getattr(module, "num_classes", None)
+        if classes is None:
+            return self.columns, module.generate(module.draw_latents(self.columns * self.rows, rng))
+        columns = min(classes, 2 * self.columns)
+        z = module.draw_latents(self.rows, rng).repeat_interleave(columns, dim=0)
+        return columns, module.generate(z, torch.arange(columns).repeat(self.rows))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the last grid and join at most ``most_frames``, evenly spaced, into a GIF."""

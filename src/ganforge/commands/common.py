@@ -49,13 +49,17 @@ def pick_device(name: str = "auto") -> torch.device:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A trained model, rebuilt: the module holds averaged weights where ``ema`` is true."""
+    """A trained model, rebuilt: the module holds averaged weights where ``ema`` is true.
+
+    ``classes`` names what a conditional model can be asked for, where the names are known.
+    """
 
     run: Run
     config: DictConfig
     module: Any
     step: int
     ema: bool
+    classes: list[str] | None = None
 
 
 def read_config(run: Run) -> DictConfig:
@@ -102,7 +106,8 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
             f"{run.checkpoint(checkpoint)} does not fit {run.config}: {str(error).splitlines()[0]}"
         ) from error
     module.to(pick_device(device)).eval()
-    return LoadedRun(run, config, module, state["global_step"], bool(averages))
+    classes = state.get("ganforge", {}).get("classes")
+    return LoadedRun(run, config, module, state["global_step"], bool(averages), classes)
 
 
 def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
