@@ -10,7 +10,7 @@ from benchmarks.settings import Settings, compose_training
 from benchmarks.stopwatch import Stopwatch
 from ganforge.callbacks.ema import EMA
 from ganforge.commands.common import build, pick_device
-from ganforge.commands.train import pick_precision
+from ganforge.commands.devices import pick_precision
 from ganforge.models.gan import GAN
 
 
@@ -25,7 +25,9 @@ class BareLoop:
         self.module: GAN = build(config.model).to(self.device)
         if config.model.channels_last:
             self.module.to(memory_format=torch.channels_last)
-        self.bf16 = pick_precision(config.trainer.precision) == "bf16-mixed"
+        self.bf16 = (
+            pick_precision(config.trainer.precision, config.trainer.accelerator) == "bf16-mixed"
+        )
         self.optimizer_g, self.optimizer_d = self.module.configure_optimizers()
         self.ema: EMA = build(config.callbacks.ema)
         self.ema.on_fit_start(None, self.module)

@@ -15,7 +15,8 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from torch import Tensor, nn
 
-from ganforge.commands.train import keep_quiet, pick_precision
+from ganforge.commands.devices import pick_precision
+from ganforge.commands.train import keep_quiet
 from ganforge.losses.adversarial import LeastSquares
 from ganforge.losses.objective import AdversarialObjective
 from ganforge.models.cyclegan import CycleGAN

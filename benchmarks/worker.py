@@ -11,7 +11,7 @@ import torch
 from benchmarks import bare, lightning_run, machine, paired, reference
 from benchmarks.settings import Settings, compose_training
 from ganforge.commands.common import build
-from ganforge.commands.train import pick_precision
+from ganforge.commands.devices import pick_precision
 from ganforge.utils.files import write_json
 from ganforge.utils.images import to_pil
 
@@ -37,7 +37,7 @@ def prepare(settings: Settings) -> dict[str, Any]:
     folder.mkdir(parents=True)
     for i, image in enumerate(data.split("train").images):
         to_pil(image).save(folder / f"{i:06d}.png")
-    precision = pick_precision(config.trainer.precision)
+    precision = pick_precision(config.trainer.precision, config.trainer.accelerator)
     return {**machine.describe(settings), "precision": precision}
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 PROGRAM = Path(__file__).with_name("ddp_program.py")
+SAME_BATCH = Path(__file__).with_name("same_batch_program.py")
 
 
-def train(*arguments):
+def train(*arguments, program=PROGRAM):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, str(program), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -40,3 +41,20 @@ def test_two_processes(tmp_path):
     assert state["global_step"] == 6
     assert len(state["ganforge"]["ranks"]) == 2
     assert not list(tmp_path.glob(".*"))
+
+
+def test_two_ranks_of_32_are_one_of_64(tmp_path):
+    """Losses of 20 steps, with shared batch norm and the same noise; nothing is seen twice."""
+    train(tmp_path, 1, program=SAME_BATCH)
+    train(tmp_path, 2, program=SAME_BATCH)
+    one = json.loads((tmp_path / "1_0.json").read_text())
+    two = [json.loads((tmp_path / f"2_{rank}.json").read_text()) for rank in (0, 1)]
+    assert two[0]["average"] == two[1]["average"]
+    losses = [torch.tensor(seen["losses"], dtype=torch.float64) for seen in (one, *two)]
+    assert losses[0].shape == (20, 2)
+    torch.testing.assert_close((losses[1] + losses[2]) / 2, losses[0], rtol=1e-4, atol=0)
+    assert (losses[1] - losses[2]).abs().max() > 1e-4  # each rank's own half
+    for whole, *halves in zip(one["shown"], two[0]["shown"], two[1]["shown"], strict=True):
+        assert sorted(halves[0] + halves[1]) == sorted(whole)
+    epoch = one["shown"][:4]  # 256 images
+    assert len({index for batch in epoch for index in batch}) == 256

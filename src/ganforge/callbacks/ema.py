@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -52,7 +53,7 @@ class EMA(Callback):
     @torch.no_grad()
     def on_train_batch_end(
         self,
-        trainer: Trainer,  # noqa: ARG002
+        trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,  # noqa: ARG002
         batch: Any,  # noqa: ARG002
@@ -67,6 +68,8 @@ class EMA(Callback):
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
             for old, current in zip(average.buffers(), network.buffers(), strict=True):
                 old.copy_(current)
+                if trainer.world_size > 1:  # batch statistics of each process's own images
+                    dist.broadcast(old, 0)
 
     @contextmanager
     def applied(self, pl_module: LightningModule) -> Iterator[None]:

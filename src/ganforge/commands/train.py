@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -16,8 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.commands.common import build
+from ganforge.commands.devices import batch_norm_options, pick_precision
 from ganforge.commands.locks import locked
 from ganforge.commands.outcome import record_outcome
+from ganforge.commands.processes import further_processes
 from ganforge.commands.report import print_training_report, shown
 from ganforge.commands.resume import (
     State,
@@ -25,7 +26,7 @@ from ganforge.commands.resume import (
     requeue_in_slurm,
     state_to_continue,
 )
-from ganforge.utils.errors import PreemptedError, UserError
+from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
@@ -36,25 +37,8 @@ QUIET = (
     ".*exists and is not empty.*",
     ".*find_unused_parameters.*",
     ".*GPU available but not used.*",
+    ".*torch.distributed.nn.functional.all_gather is deprecated.*",
 )
-
-
-def supports_bf16() -> bool:
-    """Whether bf16 is computed in hardware here; emulated, it is slower than fp32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def pick_precision(precision: str) -> str:
-    """``auto`` is bf16-mixed where the hardware has it; fp16 is refused, as it needs a scaler."""
-    if precision == "auto":
-        return "bf16-mixed" if supports_bf16() else "32-true"
-    if precision not in ("32-true", "bf16-mixed"):
-        raise UserError(
-            f"trainer.precision={precision} is not supported: use auto, 32-true or bf16-mixed"
-        )
-    return precision
 
 
 def build_trainer(config: DictConfig, run: Run, step: int | None = None) -> Trainer:
@@ -69,7 +53,8 @@ def build_trainer(config: DictConfig, run: Run, step: int | None = None) -> Trai
         config.trainer,
         callbacks=callbacks,
         logger=loggers,
-        precision=pick_precision(config.trainer.precision),
+        precision=pick_precision(config.trainer.precision, config.trainer.accelerator),
+        **batch_norm_options(config.trainer),
     )
 
 
@@ -100,9 +85,11 @@ def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) ->
         module, data = build(config.model), build(config.data)
         trainer = build_trainer(config, run, state.step if state else step)
         log_config(trainer, config)
-        link_latest(run)
+        if trainer.is_global_zero:
+            link_latest(run)
         checkpoint = state.path if state else None
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with further_processes(trainer, config, run):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         exit_code = 0
     except PreemptedError as stop:
         exit_code = stop.exit_code

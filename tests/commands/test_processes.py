@@ -1,0 +1,128 @@
+"""Several processes train one job: with one configuration, into one folder; they fail together."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from lightning.pytorch import Trainer
+
+from ganforge.cli import folder_of_further_rank
+from ganforge.commands.devices import SharedBatchNorm, batch_norm_options, pick_precision
+from ganforge.commands.processes import further_processes
+from ganforge.utils.errors import UserError
+from ganforge.utils.runs import Run
+from helpers import composed
+
+WITNESS = """
+import json
+from pathlib import Path
+from lightning.pytorch import Callback
+
+class Witness(Callback):
+    def __init__(self, folder, seed, fail):
+        self.folder, self.seed, self.fail = folder, seed, fail
+
+    def on_train_end(self, trainer, pl_module):
+        if self.fail and trainer.global_rank == 1:
+            raise OSError("no more room")
+        path = Path(self.folder) / f"rank{trainer.global_rank}.json"
+        noise = pl_module.draw_latents(1, pl_module.noise).flatten().tolist()
+        path.write_text(json.dumps({"seed": [self.seed, pl_module.seed], "noise": noise}))
+"""
+JOB = [
+    "train",
+    "experiment=gaussian1d",
+    "debug=fast",
+    "logger=[]",
+    "~callbacks.theory",
+    "trainer=ddp_sim",
+    "data.batch_size=8",
+    "data.source.train_count=64",
+    "data.source.test_count=8",
+    "+callbacks.witness={_target_:witness.Witness,folder:'${paths.output_dir}',fail:false,seed:'${seed}'}",
+]
+
+
+def run(folder, *command):
+    (folder / "witness.py").write_text(WITNESS)
+    unset = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"OMP_NUM_THREADS": "1", "GANFORGE_DATA": str(folder / "data")}
+    command = [sys.executable, "-m", *command]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280
+    )
+
+
+def seen(folder):
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_all_processes_of_a_sweeps_job_have_its_configuration(tmp_path):
+    done = run(tmp_path, "ganforge", *JOB, "seed=3,4", f"hydra.sweep.dir={tmp_path}/sweep", "-m")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for job, seed in (("0", 3), ("1", 4)):
+        first, second = seen(tmp_path / "sweep" / job)
+        assert first["seed"] == second["seed"] == [seed, seed]
+        assert first["noise"] != second["noise"]
+    assert not (tmp_path / "outputs").exists()  # no process composed a run of its own
+
+
+@pytest.mark.slow
+def test_torchrun_starts_one_run_in_one_folder(tmp_path):
+    torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "ganforge"]
+    witness = JOB[-1].replace("'${paths.output_dir}'", str(tmp_path))
+    done = run(tmp_path, *torchrun, *JOB[:-1], witness)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len({tuple(rank["noise"]) for rank in seen(tmp_path)}) == 2
+    runs = {path.name for path in (tmp_path / "outputs").iterdir()} - {"latest"}
+    assert len(runs) == 1
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_one_process_that_fails_ends_all(tmp_path):
+    done = run(tmp_path, "ganforge", *JOB[:-1], JOB[-1].replace("fail:false", "fail:true"))
+    assert done.returncode != 0
+    assert "no more room" in done.stderr
+    assert "process 1 (exit code 1)" in done.stderr
+
+
+def test_only_the_first_rank_has_a_folder(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert "hydra.output_subdir=null" in folder_of_further_rank("train")
+    assert folder_of_further_rank("evaluate") == []
+    monkeypatch.setenv("RANK", "0")
+    assert folder_of_further_rank("train") == []
+
+
+def test_more_nodes_need_somebody_who_starts_their_processes(tmp_path):
+    trainer = Trainer(
+        accelerator="cpu", devices=2, num_nodes=2, strategy="ddp", logger=False,
+        enable_checkpointing=False,
+    )  # fmt: skip
+    with (
+        pytest.raises(UserError, match="torchrun or srun"),
+        further_processes(trainer, None, Run(tmp_path)),
+    ):
+        pass
+
+
+def test_shared_batch_norm_is_ours_on_a_cpu_alone(tmp_path):
+    choices = ["trainer=ddp_sim", "trainer.sync_batchnorm=true"]
+    config = composed("train", choices, tmp_path, tmp_path)
+    options = batch_norm_options(config.trainer)
+    assert options["sync_batchnorm"] is False
+    assert isinstance(options["plugins"][0], SharedBatchNorm)
+    assert batch_norm_options(composed("train", [], tmp_path, tmp_path).trainer) == {}
+
+
+def test_precision_asks_the_accelerator_that_is_used(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(f"torch.cpu.{name}", lambda: False)
+    assert pick_precision("auto", "auto") == "bf16-mixed"
+    assert pick_precision("auto", "cpu") == "32-true"
