@@ -13,7 +13,7 @@ from helpers import CONF, TINY, TINY_AVATARS, composed, options
 DATA_OF_MODEL: dict[str, list[str]] = {}
 # They have callbacks and data of their own: tests/commands/test_translate.py steps them.
 TRANSLATORS = {"cyclegan", "pix2pix"}
-NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "image_folder", "mnist"}
+NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "image_folder", "mnist", "streaming"}
 MODEL_OF_DATA = {
     "gaussian1d": ["experiment=gaussian1d"],
     "ring2d": ["experiment=ring2d"],

@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": "write pictures from seeds",
     "translate": "translate images with a trained CycleGAN or pix2pix",
     "export": "write a trained generator as a bundle that others can load safely",
+    "pack": "write a data set larger than memory as an indexed stream",
     "explore": "walk through latent space: interpolation, arithmetic, directions, projection",
 }
 
@@ -48,7 +49,7 @@ def run_command(name: str) -> None:
     if name == "train":
         from ganforge.commands.resume import complete_arguments
 
-        sys.argv[1:] = complete_arguments(sys.argv[1:])
+        sys.argv[1:] = for_this_rank(complete_arguments(sys.argv[1:]))
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def task(config: DictConfig) -> object:
@@ -126,6 +127,17 @@ def run_job(folder: str) -> None:
         import_module("ganforge.commands.job").job(folder)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
+
+
+def for_this_rank(arguments: list[str]) -> list[str]:
+    """The arguments of one of the processes that torchrun or srun started.
+
+    Each of them composes the configuration; the first one alone has a folder and writes into it.
+    """
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+        return arguments
+    named = any(word.startswith("hydra.run.dir=") for word in arguments)
+    return [*arguments, "hydra.output_subdir=null", *([] if named else ["hydra.run.dir=."])]
 
 
 def explain_and_exit(error: Exception) -> NoReturn:

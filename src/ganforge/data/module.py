@@ -42,12 +42,12 @@ class ImageDataModule(lightning.LightningDataModule):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        _check_whole("data.batch_size", batch_size)
-        _check_whole("the number of mini-batches per step", minibatches)
+        check_whole("data.batch_size", batch_size)
+        check_whole("the number of mini-batches per step", minibatches)
         if on_device not in (True, False, "auto"):
             raise UserError(f"data.on_device is '{on_device}': choose true, false or auto.")
         if size is not None:
-            _check_whole("data.size", size)
+            check_whole("data.size", size)
             if channels not in (1, 3):
                 raise UserError(f"data.channels is {channels}: choose 1 (grey) or 3 (RGB).")
         elif flip:
@@ -98,12 +98,7 @@ class ImageDataModule(lightning.LightningDataModule):
         dataloader_idx: int,  # noqa: ARG002 (Lightning's signature)
     ) -> dict[str, Tensor]:
         """Mirror the images that drew it and normalise them, on the device; toys pass unchanged."""
-        flip, image = batch.get("flip"), batch["image"]
-        if flip is not None:
-            image = torch.where(flip.view(-1, 1, 1, 1), image.flip(-1), image)
-        if image.dtype == torch.uint8:
-            image = to_float(image)
-        return {key: value for key, value in batch.items() if key != "flip"} | {"image": image}
+        return mirror_and_normalise(batch)
 
     def split(self, name: str) -> Images:
         """Return the whole split ``train`` or ``test``."""
@@ -165,6 +160,16 @@ class ImageDataModule(lightning.LightningDataModule):
         return images.nbytes < _free_bytes(device) / 2
 
 
+def mirror_and_normalise(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The batch without ``flip``, its images as float ``[-1, 1]``; toys pass unchanged."""
+    flip, image = batch.get("flip"), batch["image"]
+    if flip is not None:
+        image = torch.where(flip.view(-1, 1, 1, 1), image.flip(-1), image)
+    if image.dtype == torch.uint8:
+        image = to_float(image)
+    return {key: value for key, value in batch.items() if key != "flip"} | {"image": image}
+
+
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -173,6 +178,7 @@ def _free_bytes(device: torch.device) -> int:
     return 0
 
 
-def _check_whole(what: str, value: int) -> None:
+def check_whole(what: str, value: int) -> None:
+    """Raise UserError unless ``value`` is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"{what} is {value}: it must be a whole number of at least 1.")

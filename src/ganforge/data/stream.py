@@ -1,0 +1,125 @@
+"""Reading a packed data set: images by number, and an order that reads few chunks at a time."""
+
+import json
+from collections import OrderedDict
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.packing import FACTS, LAYOUT, need_litdata
+from ganforge.utils.errors import UserError
+
+
+class Stream:
+    """One split of a packed data set, in a folder or an object store.
+
+    A reader of litdata's keeps one chunk open, and is a hundred times slower where every image lies
+    in another chunk than the last. So there are ``window`` of them, and each stays with its chunk.
+    """
+
+    def __init__(
+        self, path: str, cache_dir: Path, window: int, cache_size: str | None, options: dict | None
+    ) -> None:
+        need_litdata()
+        from litdata import StreamingDataset
+
+        remote = {"cache_dir": str(cache_dir)} if "://" in path else {}
+        self._open_reader = partial(
+            StreamingDataset,
+            path,
+            max_cache_size=cache_size,
+            storage_options=options or {},
+            **remote,
+        )
+        self._window = window
+        self._readers: OrderedDict[int, Any] = OrderedDict()  # by chunk, the latest used last
+        self._lock = Lock()
+        index = self._index(path)
+        self.facts: dict[str, Any] = index[FACTS]
+        self.sizes = [chunk["chunk_size"] for chunk in index["chunks"]]
+        self._ends = np.cumsum(self.sizes)
+
+    def __len__(self) -> int:
+        return self.facts["count"]
+
+    @property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of the images in the order of their numbers."""
+        return self.facts["sha256"]
+
+    def rows(self, index: np.ndarray) -> dict[str, Tensor]:
+        """Images by number, chunk after chunk inside, in the order asked for outside.
+
+        ``image`` uint8 ``N×C×H×W``, and ``label`` ``N`` and ``attributes`` ``N×A`` where there are.
+        """
+        chunks = np.searchsorted(self._ends, index, side="right")
+        samples: list[dict[str, np.ndarray]] = [{}] * len(index)
+        with self._lock:  # batches are read ahead in a thread of their own
+            for row in np.argsort(chunks, kind="stable"):
+                samples[row] = self._reader(int(chunks[row]))[int(index[row])]
+        return {
+            key: torch.from_numpy(np.stack([sample[key] for sample in samples]))
+            for key in samples[0]
+        }
+
+    def _reader(self, chunk: int) -> Any:
+        if chunk not in self._readers:
+            full = len(self._readers) == self._window
+            self._readers[chunk] = (
+                self._readers.popitem(last=False)[1] if full else self._open_reader()
+            )
+        self._readers.move_to_end(chunk)
+        return self._readers[chunk]
+
+    def _index(self, path: str) -> dict[str, Any]:
+        try:
+            reader = self._open_reader()
+            index = json.loads(Path(reader.input_dir.path, "index.json").read_text("utf-8"))
+        except Exception as error:  # each object store has errors of its own
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"'{path}' is no packed data set that can be read ({reason}): write one with "
+                "ganforge pack, and name the folder that holds train and test"
+            ) from error
+        if index.get(FACTS, {}).get("facts", {}).get("layout") != LAYOUT:
+            raise UserError(f"'{path}' was not written by this ganforge pack: pack it again")
+        return index
+
+
+class ChunkOrder:
+    """The order of every epoch: the chunks shuffled, then the images of ``window`` chunks together.
+
+    It depends on (seed, epoch) alone, so any part of it can be computed at any time.
+    """
+
+    def __init__(self, sizes: list[int], window: int, seed: int) -> None:
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._sizes = np.asarray(sizes)
+        self._window, self._seed = window, seed
+        self._of_window = lru_cache(maxsize=2)(self._shuffled)
+
+    def part(self, epoch: int, start: int, stop: int) -> np.ndarray:
+        """Numbers of the images at positions ``start`` to ``stop`` of an epoch."""
+        ends = self._window_ends(epoch)
+        first, last = np.searchsorted(ends, [start, stop - 1], side="right")
+        begin = 0 if first == 0 else ends[first - 1]
+        drawn = np.concatenate([self._of_window(epoch, w) for w in range(first, last + 1)])
+        return drawn[start - begin : stop - begin]
+
+    def _chunks(self, epoch: int) -> list[np.ndarray]:
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._sizes))
+        return [order[i : i + self._window] for i in range(0, len(order), self._window)]
+
+    def _window_ends(self, epoch: int) -> np.ndarray:
+        return np.cumsum([self._sizes[chunks].sum() for chunks in self._chunks(epoch)])
+
+    def _shuffled(self, epoch: int, window: int) -> np.ndarray:
+        chunks = self._chunks(epoch)[window]
+        numbers = [np.arange(self._starts[c], self._starts[c + 1]) for c in chunks]
+        rng = np.random.default_rng([self._seed, epoch, window])
+        return rng.permutation(np.concatenate(numbers))

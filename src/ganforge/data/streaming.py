@@ -1,0 +1,174 @@
+"""Training from a packed data set that need not fit into memory, nor onto this machine."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.data.loader import BatchLoader
+from ganforge.data.module import check_whole, mirror_and_normalise
+from ganforge.data.source import SPLITS
+from ganforge.data.stream import ChunkOrder, Stream
+from ganforge.utils.errors import UserError
+
+AHEAD = 2  # batches that are read while the device computes
+
+
+class StreamLoader(BatchLoader):
+    """A ``BatchLoader`` over a stream: the same batches, positions and shares of the ranks.
+
+    Only the order within an epoch is another one: it stays with few chunks at a time.
+    """
+
+    def __init__(self, data: Stream, batch_size: int, window: int, **options: Any) -> None:
+        super().__init__(data, batch_size, **options)
+        self._order = ChunkOrder(data.sizes, window, self._seed)
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        waiting: deque[Future[dict[str, Tensor]]] = deque()
+        ahead = self._offset
+        try:
+            while self._offset < len(self):
+                while ahead < min(self._offset + AHEAD + 1, len(self)):
+                    waiting.append(pool.submit(self._read, self._epoch, ahead))
+                    ahead += 1
+                batch = waiting.popleft().result()
+                # Before the yield, as in BatchLoader: this batch is consumed, those ahead are not.
+                self._offset, self._drawn = self._offset + 1, True
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, epoch: int, offset: int) -> dict[str, Tensor]:
+        start = (offset * self._world_size + self._rank) * self.batch_size
+        index = self._order.part(epoch, start, start + self.batch_size)
+        batch = {"index": torch.from_numpy(index), **self.data.rows(index)}
+        if self._flip:
+            rng = np.random.default_rng([self._seed, epoch, start, 1])
+            batch["flip"] = torch.from_numpy(rng.random(len(index)) < 0.5)
+        if self._pin_memory:
+            batch = {key: value.pin_memory() for key, value in batch.items()}
+        return batch
+
+
+class StreamingDataModule(lightning.LightningDataModule):
+    """A data set that ``ganforge pack`` wrote, read chunk by chunk.
+
+    Args:
+        path: folder or URL (``s3://…``, ``gs://…``) that holds ``train`` and ``test``.
+        window: chunks whose images are mixed and that are open at a time.
+        cache_size: disk space for the chunks of an object store, such as ``200GB``; None: three
+            quarters of what is free.
+        storage_options: what the object store's client takes, such as ``endpoint_url``.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        shape: Sequence[int],
+        data_dir: Path | str,
+        channels: int,
+        size: int,
+        batch_size: int = 64,
+        flip: bool = False,
+        seed: int = 0,
+        minibatches: int = 1,
+        window: int = 16,
+        cache_size: str | None = None,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        for what, value in (("batch_size", batch_size), ("size", size), ("window", window)):
+            check_whole(f"data.{what}", value)
+        self.name, self.shape = name, tuple(shape)
+        self.channels, self.size, self.batch_size = channels, size, batch_size
+        self.path = path if "://" in path else str(Path(path).expanduser())
+        self._cache_dir = Path(data_dir).expanduser() / "streams"
+        self._flip, self._seed, self._minibatches = flip, seed, minibatches
+        self._window, self._cache_size, self._options = window, cache_size, storage_options
+        self._opened: dict[str, Stream] = {}
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning passes the stage)
+        """Read the index of both splits."""
+        if not self._opened:
+            self._opened = {split: self._open(split) for split in SPLITS}
+
+    def train_dataloader(self) -> StreamLoader:
+        """Return the shuffled batches of this process."""
+        rank, world_size, device = 0, 1, torch.device("cpu")
+        if self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            device = self.trainer.strategy.root_device
+        return StreamLoader(
+            self.split("train"),
+            self._minibatches * self.batch_size,
+            self._window,
+            seed=self._seed,
+            rank=rank,
+            world_size=world_size,
+            flip=self._flip,
+            pin_memory=device.type == "cuda",
+        )
+
+    def on_after_batch_transfer(
+        self,
+        batch: dict[str, Tensor],
+        dataloader_idx: int,  # noqa: ARG002 (Lightning's signature)
+    ) -> dict[str, Tensor]:
+        """Mirror and normalise, on the device."""
+        return mirror_and_normalise(batch)
+
+    def split(self, name: str) -> Stream:
+        """Return the whole split ``train`` or ``test``."""
+        self.setup()
+        if name not in self._opened:
+            raise UserError(f"There is no split '{name}': choose train or test.")
+        return self._opened[name]
+
+    def take(self, split: str, n: int, seed: int = 0) -> Tensor:
+        """Return ``n`` different images of ``split``, the same ones for the same seed."""
+        stream = self.split(split)
+        if not 0 < n <= len(stream):
+            raise UserError(
+                f"{n} images were asked of the {split} split of '{self.name}', "
+                f"which has {len(stream)}: ask for 1 to {len(stream)}."
+            )
+        rng = np.random.default_rng([seed, len(stream)])
+        return stream.rows(rng.choice(len(stream), n, replace=False))["image"]
+
+    def content_hash(self, split: str) -> str:
+        """Return the hex SHA-256 of the images of ``split``."""
+        return self.split(split).content_hash
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in the order of ``label``, or None without labels."""
+        facts = self.split("train").facts
+        return facts["attributes"][facts["label"]] if facts["label"] else facts["classes"]
+
+    @property
+    def attribute_names(self) -> dict[str, list[str]]:
+        """Names of the values of each attribute, in the order of the columns of ``attributes``."""
+        return self.split("train").facts["attributes"]
+
+    def _open(self, split: str) -> Stream:
+        path = f"{self.path.rstrip('/')}/{split}"
+        # Two streams in one cache folder would share their index file.
+        cache = self._cache_dir / path.replace("://", "_").replace("/", "_")
+        stream = Stream(path, cache, self._window, self._cache_size, self._options)
+        packed = [stream.facts["facts"][key] for key in ("channels", "size", "size")]
+        if packed != list(self.shape):
+            raise UserError(
+                f"data.shape is {list(self.shape)} but '{self.path}' holds {packed}: "
+                "set data.size and data.channels, and leave data.shape as it is."
+            )
+        return stream
