@@ -85,9 +85,9 @@ class Checkpoints(Periodic):
             self._act_once(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what training ended with."""
+        """Save what training ended with: even of a step that was saved, others acted since."""
         self._save_if_best(trainer)
-        super().on_train_end(trainer, pl_module)
+        self.act(trainer, pl_module, trainer.global_step)
         self._publish(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002

@@ -139,9 +139,13 @@ class State:
 
 
 def newest_state(run: Run, say: Any = None) -> State | None:
-    """The newest checkpoint of a run that is as it was written; ``say`` hears of damaged ones."""
+    """The newest checkpoint of a run that is as it was written; ``say`` hears of damaged ones.
+
+    One from before the first step is none: what happens before that step would happen twice.
+    """
     found = [state for name in NAMES if (state := _state(run.checkpoints / name, say))]
-    return max(found, key=lambda state: state.step, default=None)
+    newest = max(found, key=lambda state: state.step, default=None)
+    return newest if newest and newest.step > 0 else None
 
 
 def _state(path: Path, say: Any) -> State | None:

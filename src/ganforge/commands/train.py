@@ -74,11 +74,11 @@ def train(config: DictConfig) -> float | None:
         if folder and rank_zero_only.rank == 0:
             prepare_folder(config)
             print(f"Going on with {shown(run.folder)} after step {state.step if state else 0}.")
-        return _fit(config, run, state, step=0 if folder and not state else None)
+        return _fit(config, run, state, step=-1 if folder and not state else None)
 
 
 def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) -> float | None:
-    """Train from ``state``; loggers forget what came after it, or after ``step``."""
+    """Train from ``state``; loggers forget what came after it, or after ``step`` (-1: all)."""
     exit_code = 1
     try:
         seed_everything(config.seed, workers=True, verbose=False)

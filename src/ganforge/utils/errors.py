@@ -1,5 +1,6 @@
 """What may end a command: each is one sentence and an exit code."""
 
+import shlex
 from pathlib import Path
 
 
@@ -32,6 +33,6 @@ class PreemptedError(GanforgeError):
     def __init__(self, signal: str, step: int, folder: Path) -> None:
         super().__init__(
             f"{signal}: stopped after step {step}, all is saved; go on with "
-            f"ganforge train resume={folder}"
+            f"ganforge train resume={shlex.quote(str(folder))}"
         )
         self.signal = signal

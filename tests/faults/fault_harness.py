@@ -1,0 +1,263 @@
+"""Trains in forked processes and lets them suffer: kills, full disks, damaged files, slow disks.
+
+A forked process has torch and the package imported already: it begins to train in a fraction of a
+second, which is what makes fifty kills affordable. Process only: ``fork`` is not for Windows.
+"""
+
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lightning.pytorch.utilities
+import torch
+from omegaconf import OmegaConf
+
+from ganforge.commands.train import train
+from ganforge.models.base import AdversarialModule
+from ganforge.utils.errors import GanforgeError
+from helpers import composed
+
+FAST = [
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "trainer.log_every_n_steps=3",
+    "callbacks.checkpoints.every_n_steps=4",
+    "logger=[csv]",
+]
+FACES = [
+    "data.size=32", "data.batch_size=4", "data.source.train_count=40",
+    "data.source.test_count=16", "data.source.workers=1", "data.flip=true",
+    "callbacks.image_quality.n_images=16", "callbacks.image_quality.every_n_steps=5",
+    "callbacks.image_quality.metrics=[{_target_:ganforge.metrics.scores.FID}]",
+    "callbacks.sample_grid.every_n_steps=5", "callbacks.sample_grid.rows=2",
+]  # fmt: skip
+SMALL = {
+    "gan": ["model=gan", *FACES, "model.generator.hidden=[16]", "model.discriminator.hidden=[16]"],
+    "dcgan": [
+        "model=dcgan", *FACES, "augment=diffaugment", "model.n_critic=2",
+        "model.generator.width=4", "model.discriminator.width=4",
+    ],
+    "cyclegan": [
+        "experiment=cyclegan_avatars", "data.size=32", "data.batch_size=2",
+        "data.a.train_count=14", "data.a.test_count=6", "data.a.workers=1",
+        "model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.critic_a.width=4",
+        "model.critic_a.layers=1", "model.pool_size=3",
+        "callbacks.translation_grid.rows=2", "callbacks.translation_grid.every_n_steps=5",
+    ],
+}  # fmt: skip
+
+STEPS = "trainer.max_steps=14"
+
+Fault = Callable[[], None]
+
+
+@dataclass
+class Life:
+    """One training process (or one a rank), from its fork to its end."""
+
+    pids: list[int]
+    codes: list[int] = field(default_factory=list)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to all ranks that live."""
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def wait(self, timeout: float = 240.0) -> list[int]:
+        """Exit codes by rank, a signal as its negative number; what hangs is killed."""
+        end = time.monotonic() + timeout
+        waiting = dict.fromkeys(self.pids)
+        while None in waiting.values():
+            for pid in [pid for pid, code in waiting.items() if code is None]:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    waiting[pid] = os.waitstatus_to_exitcode(status)
+            if any(code not in (None, 0) for code in waiting.values()):
+                end = min(end, time.monotonic() + 10)  # the others miss this one
+            if time.monotonic() > end:
+                self.kill()
+            time.sleep(0.005)
+        self.codes = list(waiting.values())
+        return self.codes
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Runs of one small configuration; ``ranks`` processes train each."""
+
+    data: Path
+    overrides: Sequence[str]
+    ranks: int = 1
+
+    def start(self, folder: Path, resume: bool = False, fault: Fault | None = None, rank: int = 0,
+              change: Sequence[str] = ()) -> Life:  # fmt: skip
+        """Fork the processes of a run; ``fault`` is prepared in the one of ``rank``."""
+        overrides = [*self.overrides, *change]
+        if self.ranks > 1:
+            overrides += [f"trainer.devices={self.ranks}", *DDP]
+        if resume:
+            overrides.append(f"resume.run={folder}")
+        config = composed("train", overrides, folder, self.data)
+        if not resume:
+            (folder / ".hydra").mkdir(parents=True)
+            OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        shared["WORLD_SIZE"] = str(self.ranks)
+        pids = []
+        for each in range(self.ranks):
+            pid = os.fork()
+            if pid == 0:
+                if self.ranks > 1:
+                    os.environ.update(shared, LOCAL_RANK=str(each), NODE_RANK="0")
+                    lightning.pytorch.utilities.rank_zero_only.rank = each
+                _live(config, folder.with_suffix(f".{each}.log"), fault if each == rank else None)
+            pids.append(pid)
+        return Life(pids)
+
+    def run(self, folder: Path, **options: object) -> list[int]:
+        """Train and wait; the exit code of every rank."""
+        return self.start(folder, **options).wait()
+
+
+DDP = [
+    "+trainer.strategy=ddp_find_unused_parameters_true",
+    "+trainer.use_distributed_sampler=false",
+]
+
+
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _live(config: object, log: Path, fault: Fault | None) -> None:
+    """Train in a process that was just forked, and end it."""
+    code = 70
+    try:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        sys.stdout = sys.stderr = os.fdopen(output, "w", buffering=1)
+        if fault is not None:
+            fault()
+        train(config)
+        code = 0
+    except GanforgeError as error:
+        print(f"ganforge: {error}")
+        code = error.exit_code
+    except BaseException:  # noqa: BLE001 - this process ends here, whatever it was
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def die() -> None:
+    """What a machine that is taken away does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_in_step(step: int) -> Fault:
+    """Die when the generator's update of ``step`` is due, the critic's being done."""
+    return _in_step(step, die)
+
+
+def signal_in_step(step: int, number: int) -> Fault:
+    """Send a signal to the process itself in the middle of ``step``."""
+    return _in_step(step, lambda: os.kill(os.getpid(), number))
+
+
+def _in_step(step: int, act: Callable[[], None]) -> Fault:
+    def prepare() -> None:
+        update = AdversarialModule.update
+
+        def watched(module: AdversarialModule, player: str, *args: object) -> object:
+            if player == "generator" and module.trainer.global_step + 1 == step:
+                act()
+            return update(module, player, *args)
+
+        AdversarialModule.update = watched
+
+    return prepare
+
+
+def kill_at_write(count: int) -> Fault:
+    """Die at the ``count``-th of all moments in which files are synced or renamed."""
+
+    def prepare() -> None:
+        left = [count]
+
+        def counted(function: Callable) -> Callable:
+            def call(*args: object, **options: object) -> object:
+                left[0] -= 1
+                if left[0] == 0:
+                    die()
+                return function(*args, **options)
+
+            return call
+
+        os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
+
+    return prepare
+
+
+def slow_disk(seconds: float, seed: int) -> Fault:
+    """Let every sync take up to ``seconds``, so that kills hit files half written."""
+
+    def prepare() -> None:
+        rng, sync = random.Random(seed), os.fsync
+
+        def delayed(descriptor: int) -> None:
+            time.sleep(rng.uniform(0, seconds))
+            sync(descriptor)
+
+        os.fsync = delayed
+
+    return prepare
+
+
+def damage(path: Path, rng: random.Random) -> None:
+    """Flip one byte of a file, or cut it short."""
+    content = bytearray(path.read_bytes())
+    place = rng.randrange(len(content))
+    if rng.random() < 0.5:
+        content[place] ^= 0xFF
+    else:
+        del content[place:]
+    path.write_bytes(content)
+
+
+def outcome(folder: Path) -> dict[str, str]:
+    """Hashes of all that must not depend on kills: states, metrics, scores, pictures."""
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    parts = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "ganforge")
+    found = {part: _hash(state[part]) for part in parts} | {"step": str(state["global_step"])}
+    files = [folder / "metrics.jsonl", folder / "csv" / "metrics.csv", folder / "scores.json"]
+    files += sorted((folder / "samples").iterdir())
+    for path in files:
+        if path.is_file():
+            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _hash(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        value = (str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes())
+    elif isinstance(value, dict):
+        value = [(str(key), _hash(item)) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        value = [_hash(item) for item in value]
+    return hashlib.sha256(repr(value).encode()).hexdigest()

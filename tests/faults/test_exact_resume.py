@@ -1,0 +1,37 @@
+"""Killed and resumed is the same, bit for bit, as never killed."""
+
+import signal
+
+import pytest
+from fault_harness import FAST, SMALL, STEPS, Lab, kill_at_write, kill_in_step, outcome
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_killed_twice_and_resumed(model, data, whole, tmp_path):
+    """Once in the middle of an epoch, once where an epoch and a checkpoint meet."""
+    folder, lab = tmp_path / "run", Lab(data, [*SMALL[model], *FAST, STEPS])
+    assert lab.run(folder, fault=kill_in_step(7)) == [-signal.SIGKILL]
+    assert lab.run(folder, resume=True, fault=kill_in_step(13)) == [-signal.SIGKILL]
+    assert lab.run(folder, resume=True) == [0]
+    assert outcome(folder) == whole(model)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 12, 17, 23, 30, 38, 47, 57])
+def test_killed_while_it_writes(count, lab, whole, tmp_path):
+    """Every sync and every rename is a moment at which the machine may go away."""
+    folder = tmp_path / "run"
+    code = lab.run(folder, fault=kill_at_write(count))
+    assert code == [-signal.SIGKILL], f"there is no write number {count}"
+    assert lab.run(folder, resume=True) == [0]
+    assert outcome(folder) == whole("gan")
+    assert not list(folder.rglob(".partial-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_processes_killed_and_resumed(model, rank, data, whole, tmp_path):
+    folder, lab = tmp_path / "run", Lab(data, [*SMALL[model], *FAST, STEPS], ranks=2)
+    assert lab.run(folder, fault=kill_in_step(7), rank=rank)[rank] == -signal.SIGKILL
+    assert lab.run(folder, resume=True) == [0, 0]
+    assert outcome(folder) == whole(model, 2)

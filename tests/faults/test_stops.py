@@ -1,0 +1,118 @@
+"""Asked to stop: saved within one step, a code that says so, and nothing lost."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from fault_harness import FAST, SMALL, STEPS, Lab, outcome, signal_in_step
+
+from ganforge.commands.resume import State, newest_state
+from ganforge.utils.runs import Run
+
+PREEMPTED = 75
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_saves_the_step_it_came_in(number, lab, whole, tmp_path):
+    folder = tmp_path / "run"
+    assert lab.run(folder, fault=signal_in_step(6, number)) == [PREEMPTED]
+    assert newest_state(Run(folder)) == State(folder / "checkpoints" / "last.ckpt", 6)
+    told = folder.with_suffix(".0.log").read_text()
+    assert f"{number.name}: stopped after step 6, all is saved; go on with ganforge train" in told
+    assert not list(folder.glob("samples/*.gif"))
+    assert lab.run(folder, resume=True) == [0]
+    assert outcome(folder) == whole("gan")
+
+
+def test_a_signal_in_the_last_step_lets_the_run_end(lab, whole, tmp_path):
+    assert lab.run(tmp_path / "run", fault=signal_in_step(14, signal.SIGTERM)) == [0]
+    assert outcome(tmp_path / "run") == whole("gan")
+
+
+def test_a_second_ctrl_c_ends_at_once(lab, tmp_path):
+    """Its echo within a second, which wrappers send, does not."""
+
+    def twice():
+        signal_in_step(3, signal.SIGINT)()
+        signal_in_step(3, signal.SIGINT)()
+
+    assert lab.run(tmp_path / "echo", fault=twice) == [PREEMPTED]
+
+    def later():
+        signal_in_step(3, signal.SIGINT)()
+        from ganforge.callbacks import stop_signals
+
+        stop_signals.GRACE = -1.0
+        twice()
+
+    assert lab.run(tmp_path / "again", fault=later) == [-signal.SIGINT]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_rank_stops_all_in_the_same_step(rank, data, whole, tmp_path):
+    folder, lab = tmp_path / "run", Lab(data, [*SMALL["gan"], *FAST, STEPS], ranks=2)
+    fault = signal_in_step(6, signal.SIGTERM)
+    assert lab.run(folder, fault=fault, rank=rank) == [PREEMPTED, 0]
+    assert newest_state(Run(folder)).step == 6
+    assert lab.run(folder, resume=True) == [0, 0]
+    assert outcome(folder) == whole("gan", 2)
+
+
+@pytest.mark.parametrize("array", [True, False])
+def test_slurm_is_asked_for_another_turn(array, lab, tmp_path, monkeypatch):
+    """SIGUSR1 is what ``sbatch --signal=USR1@90`` sends; ``scontrol`` is played by a script."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    if array:
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "40")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
+    options = {"fault": signal_in_step(4, signal.SIGUSR1), "change": ["resume.auto=true"]}
+    assert lab.run(tmp_path / "run", **options) == [PREEMPTED]
+    assert (tmp_path / "asked").read_text() == f"requeue {'40_7' if array else '42'}\n"
+    # Without resume=auto the next turn would begin anew, and other signals are SLURM's own affair.
+    assert lab.run(tmp_path / "b", fault=signal_in_step(4, signal.SIGUSR1)) == [PREEMPTED]
+    options["fault"] = signal_in_step(4, signal.SIGTERM)
+    assert lab.run(tmp_path / "c", **options) == [PREEMPTED]
+    assert (tmp_path / "asked").read_text().count("\n") == 1
+
+
+def test_one_process_has_the_folder(lab, tmp_path):
+    folder = tmp_path / "run"
+    life = lab.start(folder, fault=signal_in_step(4, signal.SIGSTOP))
+    while os.waitpid(life.pids[0], os.WUNTRACED | os.WNOHANG)[0] == 0:
+        time.sleep(0.02)
+    try:
+        assert lab.run(folder, resume=True) == [2]
+        told = folder.with_suffix(".0.log").read_text()
+        assert "is being trained by another process" in told
+    finally:
+        life.kill()
+        life.wait()
+    assert lab.run(folder, resume=True) == [0]
+
+
+def test_the_command_line_says_how_to_go_on(tmp_path):
+    """The whole way once, as a user goes it: a process of its own, Ctrl-C, the printed command."""
+    command = [
+        "ganforge", "train", "experiment=gaussian1d", "logger=[]", "trainer.max_steps=100000",
+        f"hydra.run.dir={tmp_path}/my run", "callbacks.theory.n_samples=100",
+    ]  # fmt: skip
+    python = [os.sys.executable, "-m"]
+    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    options["env"] = {**os.environ, "GANFORGE_DATA": str(tmp_path / "data")}
+    with subprocess.Popen(python + command, text=True, **options) as process:
+        while not (tmp_path / "my run" / "metrics.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=120)[0]
+    assert process.returncode == PREEMPTED
+    assert f"go on with ganforge train resume='{tmp_path}/my run'" in told
+    step = newest_state(Run(tmp_path / "my run")).step
+    assert step > 0
