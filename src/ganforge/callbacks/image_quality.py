@@ -25,23 +25,40 @@ from ganforge.utils.ranks import share_buffers
 
 def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
     """``count`` images (at most all) of a data module's split, as scores ask for them."""
-    count = min(count, len(data.split(split)))
+    images = data.split(split)
+    count = min(count, len(images))
+    classes = getattr(images, "labels", None)
+    labels = None if classes is None else classes[data.choose(split, count, seed)]
     return RealImages(
-        lambda: data.take(split, count, seed), count, data.content_hash(split), split, seed
+        lambda: data.take(split, count, seed), count, data.content_hash(split), split, seed, labels
     )
+
+
+def fake_latents(
+    module: LightningModule, count: int, seed: int, batch_size: int = 250
+) -> Iterator[Tensor]:
+    """Latents of ``count`` images in batches; drawing them touches no other random state."""
+    rng = torch.Generator().manual_seed(seed)
+    for start in range(0, count, batch_size):
+        yield module.draw_latents(min(batch_size, count - start), rng)
 
 
 def fake_batches(
     module: LightningModule, count: int, seed: int, batch_size: int = 250
 ) -> Iterator[Callable[[], Tensor]]:
-    """Yield functions that make ``count`` uint8 images; their noise touches no other random state.
+    """Yield functions that make ``count`` uint8 images.
 
     Every process draws all the noise, and calls only the functions of its share.
     """
-    rng = torch.Generator().manual_seed(seed)
-    for start in range(0, count, batch_size):
-        z = module.draw_latents(min(batch_size, count - start), rng)
+    for z in fake_latents(module, count, seed, batch_size):
         yield partial(module.generate, z)
+
+
+def fake_labels(module: LightningModule, count: int, seed: int) -> Tensor | None:
+    """The classes of those images, int64 ``count``; None for an unconditional model."""
+    if getattr(module, "num_classes", None) is None:
+        return None
+    return torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
 
 
 class ImageQuality(Periodic):

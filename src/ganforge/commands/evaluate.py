@@ -1,55 +1,166 @@
-"""``ganforge evaluate``: score a trained generator."""
+"""``ganforge evaluate``: score a trained generator, or any images against any others."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ganforge.callbacks.image_quality import fake_batches, real_images
-from ganforge.commands.common import LoadedRun, build, build_data, load_run, need_latents
+from ganforge.callbacks.image_quality import real_images
+from ganforge.commands.bars import Bars
+from ganforge.commands.class_accuracy import class_accuracy
+from ganforge.commands.common import LoadedRun, build, build_data, load_run, pick_device
+from ganforge.commands.distributed import in_processes
 from ganforge.commands.evaluate_translation import evaluate_translation
-from ganforge.commands.report import protocol_line, score_table, shown
+from ganforge.commands.path_length import path_length
+from ganforge.commands.report import evaluation_table, protocol_line, shown
+from ganforge.commands.sources import DEFAULT_COUNT, Source, in_channels, of_split, open_source
+from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.statistics import RealImages
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
+from ganforge.utils.ranks import world
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared: images chosen on both sides, and whole splits for memorisation."""
+
+    fake: Source
+    real: Source
+    fakes: RealImages
+    reals: RealImages
+    training: RealImages | None
+    held_out: RealImages | None
 
 
 def evaluate(config: DictConfig) -> None:
-    """Print a table of scores and write them with their protocols into the run's folder."""
-    loaded = load_run(config.run, config.checkpoint, config.device)
-    if isinstance(loaded.module, Translator):
-        evaluate_translation(config, loaded)
-        return
-    need_latents(loaded)
-    scorer = build_scorer(config, loaded)
-    fakes = fake_batches(loaded.module, config.n, config.seed)
-    scores = scorer.score(fakes, loaded.ema, config.seed, loaded.step)
-    scores = [score.of_run(loaded.run.folder.name) for score in scores]
-    path = loaded.run.folder / "evaluations" / f"{scores[0].name}_{scorer.extractor.name}.json"
+    """Print a table of scores and write them with their protocols."""
+    with in_processes(config.device) as device:
+        config = OmegaConf.merge(config, {"device": device})
+        spec = config.fake or config.run
+        if spec is None:
+            raise UserError(
+                "run must be given: run=outputs/<run>, or fake=... and real=... (folders, zips, "
+                "data sets such as avatars:test, runs)"
+            )
+        loaded = _translator(config, spec)
+        if loaded is not None:
+            count = config.n or DEFAULT_COUNT
+            evaluate_translation(OmegaConf.merge(config, {"n": count, "run": spec}), loaded)
+            return
+        _evaluate(config, open_source(spec, config))
+
+
+def _translator(config: DictConfig, spec: str) -> LoadedRun | None:
+    """The run, if its model translates."""
+    if config.real is not None or not (Path(spec) / ".hydra" / "config.yaml").is_file():
+        return None
+    loaded = load_run(spec, config.checkpoint, config.device)
+    return loaded if isinstance(loaded.module, Translator) else None
+
+
+def _evaluate(config: DictConfig, fake: Source) -> None:
+    sides = choose(config, fake)
+    extractor = build_extractor(config, sides)
+    with Bars() as bars:
+        scorer = Scorer(
+            extractor,
+            sides.reals,
+            Path(config.paths.data_dir).expanduser() / "statistics",
+            list(build(config.metrics).values()),
+            device=_device(config, sides),
+            training=sides.training,
+            held_out=sides.held_out,
+            bars=bars,
+        )
+        scores, left_out = scorer.attempt(
+            sides.fakes, fake.loaded and fake.loaded.ema, fake.loaded and fake.loaded.step
+        )
+        for extra in (path_length, class_accuracy):
+            more, note = extra(config, sides, scorer)
+            scores += more
+            left_out += [note] if note else []
+    scores = [score.of_run(fake.name) for score in scores]
+    if world()[0] == 0:
+        tell(config, sides, scores, left_out)
+
+
+def choose(config: DictConfig, fake: Source) -> Sides:
+    """Both sides' images; the real ones of a run are those of its own data."""
+    if config.real is not None:
+        real = open_source(config.real, config)
+        training = held_out = None
+        if config.held_out is not None:
+            training = real.take(None, config.seed)
+            held_out = open_source(config.held_out, config).take(None, config.seed)
+    elif fake.loaded is not None:
+        data = build_data(fake.loaded, config.data_path)
+        real = of_split(config.split, data, config.split, fake.loaded.config)
+        training, held_out = (
+            real_images(data, split, len(data.split(split)), config.seed)
+            for split in ("train", "test")
+        )
+    else:
+        raise UserError(f"real must be given: what is {fake.name} to be compared with?")
+    n = config.n if fake.count is not None else config.n or DEFAULT_COUNT
+    fakes, reals = fake.take(n, config.seed), real.take(n, config.seed)
+    chosen = [fakes, reals, training, held_out]
+    if config.channels is not None:
+        if config.channels not in (1, 3):
+            raise UserError(f"channels={config.channels} is neither 1 (grey) nor 3 (colour)")
+        chosen = [images and in_channels(images, config.channels) for images in chosen]
+    elif fake.channels != real.channels:
+        words = {1: "grey", 3: "in colour"}
+        raise UserError(
+            f"{fake.name} is {words[fake.channels]} and {real.name} {words[real.channels]}: "
+            "channels=1 compares both in grey, channels=3 both in colour"
+        )
+    return Sides(fake, real, *chosen)
+
+
+def build_extractor(config: DictConfig, sides: Sides) -> Any:
+    """The chosen features, else those of the run, else those that fit the real data set."""
+    bases = [s.config for s in (sides.fake, sides.real) if s.config is not None]
+    chosen: Any = config.features or next((b.features for b in bases if b.get("features")), None)
+    if not chosen:
+        raise UserError(
+            f"choose the features that {sides.fake.name} and {sides.real.name} are compared by: "
+            "features=efficientnet_lite0 (natural images, no download), features=inception (as in "
+            "papers), features=dinov2, features=clip or features=cnn features.weights=cifar10"
+        )
+    names = {"data": {"name": Path(sides.real.name).stem}, "paths": config.paths}
+    return build(OmegaConf.merge(bases[0] if bases else names, {"features": chosen}).features)
+
+
+def _device(config: DictConfig, sides: Sides) -> Any:
+    return sides.fake.loaded.module.device if sides.fake.loaded else pick_device(config.device)
+
+
+def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[str]) -> None:
+    """Print the table and write the records."""
+    path = _output(config, sides, scores[0])
     write_json([score.to_dict() for score in scores], path)
     console = Console()
-    title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
-    console.print(f"[bold]{title}[/]")
-    console.print(score_table({"value": scores}))
-    console.print(f"[dim]{protocol_line(scores[0])}[/]")
-    for note in {note for score in scores for note in score.notes}:
-        console.print(f"note: {note}", soft_wrap=True)
+    step = f", checkpoint of step {scores[0].step}" if sides.fake.loaded else ""
+    console.print(f"[bold]{sides.fake.name} against {sides.real.name}{step}[/]", soft_wrap=True)
+    console.print(evaluation_table(scores))
+    console.print(f"[dim]{protocol_line(scores[0])}[/]", soft_wrap=True)
+    for note in dict.fromkeys(note for score in scores for note in score.notes):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    for note in left_out:
+        console.print(f"left out: {note}", soft_wrap=True, markup=False)
     console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
-def build_scorer(config: DictConfig, loaded: LoadedRun) -> Scorer:
-    """The run's real images and the chosen extractor (the run's own where none is chosen)."""
-    if config.n < 2:
-        raise UserError(f"n={config.n} is too few: scores need at least 2 images")
-    data = build_data(loaded, config.data_path)
-    chosen: Any = OmegaConf.select(config, "features") or loaded.config.get("features")
-    if not chosen:
-        raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
-    merged = OmegaConf.merge(loaded.config, {"features": chosen})
-    return Scorer(
-        build(merged.features),
-        real_images(data, config.split, config.n, config.seed),
-        f"{loaded.config.paths.data_dir}/statistics",
-        device=loaded.module.device,
-    )
+def _output(config: DictConfig, sides: Sides, first: Score) -> Path:
+    if config.output is not None:
+        return Path(config.output)
+    file = f"{first.name}_{first.protocol.extractor}.json"
+    if sides.fake.loaded is not None and config.real is None:
+        return sides.fake.loaded.run.folder / "evaluations" / file
+    names = "_vs_".join(Path(s.name.replace(":", "-")).stem for s in (sides.fake, sides.real))
+    return Path(config.paths.outputs) / "evaluations" / f"{names}_{file}"

@@ -16,7 +16,8 @@ from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run
 
-BETTER = {"is": "↑", "psnr": "↑", "ssim": "↑"}
+HIGHER = ("is", "psnr", "ssim", "precision", "recall", "density", "coverage", "class_accuracy")
+BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 
 def shown(path: Path) -> str:
@@ -41,6 +42,20 @@ def score_table(columns: dict[str, Iterable[Score]]) -> Table:
     for row in zip(*columns.values(), strict=True):
         arrow = BETTER.get(row[0].metric, "↓")
         table.add_row(f"{row[0].name} {arrow}", *(f"{score.value:.4g}" for score in row))
+    return table
+
+
+def evaluation_table(scores: Iterable[Score]) -> Table:
+    """One row a score: the value, its 95 % interval, and the metric's own spread."""
+    table = Table()
+    table.add_column("score")
+    for name in ("value", "95 % interval", "spread"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        low_high = "–".join(f"{end:.4g}" for end in score.interval or ())
+        spread = "" if score.std is None else f"± {score.std:.2g}"
+        arrow = BETTER.get(score.metric, "↓")
+        table.add_row(f"{score.name} {arrow}", f"{score.value:.4g}", low_high, spread)
     return table
 
 

@@ -109,6 +109,10 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def take(self, split: str, n: int, seed: int = 0) -> Tensor:
         """Return ``n`` different images of ``split``, the same ones for the same seed."""
+        return self.split(split).images[self.choose(split, n, seed)]
+
+    def choose(self, split: str, n: int, seed: int = 0) -> Tensor:
+        """Indices of those images."""
         images = self.split(split).images
         if not 0 < n <= len(images):
             raise UserError(
@@ -116,7 +120,7 @@ class ImageDataModule(lightning.LightningDataModule):
                 f"which has {len(images)}: ask for 1 to {len(images)}."
             )
         chosen = np.random.default_rng([seed, len(images)]).permutation(len(images))[:n]
-        return images[torch.from_numpy(chosen)]
+        return torch.from_numpy(chosen)
 
     def content_hash(self, split: str) -> str:
         """Return the hex SHA-256 of the images of ``split``."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge.latent.groups import Operand, find_groups, to_shell
 from ganforge.latent.measure import Ridge, spearman
-from ganforge.latent.perceptual import distance, embed
+from ganforge.latent.perceptual import Activations, distance, embed
 from ganforge.latent.space import Film, Findings, Sheet, Space
 from ganforge.utils.errors import UserError
 
@@ -38,10 +38,16 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def perceptual_path_length(
-    space: Space, path: Path, a: Tensor, b: Tensor, rng: torch.Generator, epsilon: float = 1e-3
-) -> float:
-    """Mean of d(G(path(t)), G(path(t + ε))) / ε² over one random t a pair (Karras et al. 2019).
+def path_lengths(
+    activations: Activations,
+    generator: nn.Module,
+    path: Path,
+    a: Tensor,
+    b: Tensor,
+    rng: torch.Generator,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """d(G(path(t)), G(path(t + ε))) / ε² at one random t a pair (Karras et al. 2019), shape ``N``.
 
     d is ``perceptual.distance``: the values are not those of VGG's LPIPS. Images stay floats here:
     a step of ε changes less than one of 256 levels.
@@ -49,11 +55,18 @@ def perceptual_path_length(
     lengths = []
     t = torch.rand(len(a), generator=rng) * (1 - epsilon)
     for za, zb, part in zip(a.split(50), b.split(50), t.split(50), strict=True):
-        device = next(iter(space.generator.parameters()), za).device
+        device = next(iter(generator.parameters()), za).device
         ends = [path(za, zb, part).to(device), path(za, zb, part + epsilon).to(device)]
-        one, other = [embed(space.activations, space.generator(z)) for z in ends]
-        lengths.append(distance(one, other).double() / epsilon**2)
-    return torch.cat(lengths).mean().item()
+        one, other = [embed(activations, generator(z)) for z in ends]
+        lengths.append(distance(one, other).double().cpu() / epsilon**2)
+    return torch.cat(lengths)
+
+
+def perceptual_path_length(
+    space: Space, path: Path, a: Tensor, b: Tensor, rng: torch.Generator, epsilon: float = 1e-3
+) -> float:
+    """Mean of ``path_lengths`` in a space with feature maps."""
+    return path_lengths(space.activations, space.generator, path, a, b, rng, epsilon).mean().item()
 
 
 def regressor(space: Space, attribute: str) -> tuple[Ridge, dict[str, float]]:

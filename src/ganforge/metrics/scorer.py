@@ -1,7 +1,7 @@
 """From images to scores: features once, then every metric, each with its protocol."""
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,9 @@ from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progres
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
+from ganforge.utils.errors import UserError
 
+Bars = Callable[[str, int], Progress | None]
 DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
 
 
@@ -29,7 +31,7 @@ class Scorer:
     """Scores generated images against one set of real ones; used by training and by evaluate.
 
     Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
-    whole splits that memorisation looks at. Nothing here reads or moves the global random state,
+    whole splits that memorisation looks at; ``bars(what, total)`` may show progress. Nothing here reads or moves the global random state,
     so measuring never changes training.
     """
 
@@ -43,7 +45,7 @@ class Scorer:
         batch_size: int = 256,
         training: RealImages | None = None,
         held_out: RealImages | None = None,
-        progress: Progress | None = None,
+        bars: Bars = lambda what, total: None,  # noqa: ARG005
     ) -> None:
         self.extractor = extractor
         self.real = real
@@ -53,12 +55,13 @@ class Scorer:
         self.batch_size = batch_size
         self.training = training
         self.held_out = held_out
-        self.progress = progress
+        self.bars = bars
 
     def features_of(self, images: RealImages) -> RealFeatures:
         """Features of a set, from the cache where it has them."""
+        bar = self.bars(f"features of {images.split}", images.count)
         return real_features(
-            images, self.extractor, self.cache_dir, self.device, self.batch_size, self.progress
+            images, self.extractor, self.cache_dir, self.device, self.batch_size, bar
         )
 
     @cached_property
@@ -73,29 +76,51 @@ class Scorer:
         seed: int = 0,
         step: int | None = None,
         progress: Progress | None = None,
-        count: int | None = None,
-        labels: Tensor | None = None,
     ) -> list[Score]:
-        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches.
+        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric.
 
         ``ema`` and ``seed`` say which weights and which noise made them; both enter the protocol.
-        ``count`` tells how many will come; ``labels`` are the classes that were asked for.
         """
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
-        fake = extract(self.extractor, batches, self.device, self.batch_size, progress, count)
-        return self.compare(Features(fake.features, fake.logits, labels), ema, seed, step)
-
-    def compare(
-        self, fake: Features, ema: bool | None, seed: int = 0, step: int | None = None
-    ) -> list[Score]:
-        """Score features of generated images."""
-        paired = any(metric.paired for metric in self.metrics)
-        splits = [s and self.features_of(s).features for s in (self.training, self.held_out)]
-        sides = Comparison(self.real_features if paired else None, fake, *splits)
+        fake = extract(self.extractor, batches, self.device, self.batch_size, progress)
+        sides = self._sides(fake)
         return [
             self.record(metric.name, metric(sides), len(fake), metric.paired, ema, seed, step)
             for metric in self.metrics
         ]
+
+    def attempt(
+        self, fakes: RealImages, ema: bool | None, step: int | None
+    ) -> tuple[list[Score], list[str]]:
+        """Score a set by every metric that it allows, and tell of those that it does not.
+
+        Raises what the first metric says if there is none.
+        """
+        bar = self.bars(f"features of {fakes.split}", fakes.count)
+        told = extract(
+            self.extractor, fakes.batches(), self.device, self.batch_size, bar, fakes.count
+        )
+        sides = self._sides(Features(told.features, told.logits, fakes.labels))
+        bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
+        for metric in self.metrics:
+            try:
+                value = metric(sides)
+            except UserError as error:
+                errors.append(error)
+                continue
+            scores.append(
+                self.record(metric.name, value, len(told), metric.paired, ema, fakes.seed, step)
+            )
+            if bar is not None:
+                bar(1)
+        if not scores:
+            raise errors[0] if errors else UserError("There is no metric: choose metrics=all.")
+        return scores, [str(error) for error in errors]
+
+    def _sides(self, fake: Features) -> Comparison:
+        paired = any(metric.paired for metric in self.metrics)
+        splits = [s and self.features_of(s).features for s in (self.training, self.held_out)]
+        return Comparison(self.real_features if paired else None, fake, *splits)
 
     def record(
         self,

@@ -18,6 +18,7 @@ from ganforge.utils.files import atomic_path
 from ganforge.utils.ranks import agree, world
 
 log = logging.getLogger(__name__)
+BATCH = 256
 LAYOUT = 2  # raise it when the files of the cache change their meaning
 
 
@@ -36,6 +37,11 @@ class RealImages:
     split: str
     seed: int = 0
     labels: Tensor | None = None
+
+    def batches(self) -> Iterable[Batch]:
+        """The images, a batch at a time."""
+        images = self.load()
+        return images.split(BATCH) if isinstance(images, Tensor) else images
 
     def key(self, extractor: FeatureExtractor) -> str:
         """Name the cache entry: equal keys mean equal features."""
@@ -106,9 +112,7 @@ def _extract(
     batch_size: int,
     progress: Progress | None,
 ) -> Features:
-    images = real.load()
-    batches = images.split(batch_size) if isinstance(images, Tensor) else images
-    features = extract(extractor, batches, device, batch_size, progress, real.count)
+    features = extract(extractor, real.batches(), device, batch_size, progress, real.count)
     if len(features) != real.count:
         raise UserError(
             f"The {real.split} split gave {len(features)} real images where {real.count} were "

@@ -1,0 +1,41 @@
+"""Classification accuracy score of a run: images and labels for ``ClassAccuracy``."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from ganforge.commands.common import build, build_data
+from ganforge.metrics.protocol import Score
+from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.train_cnn import Labelled
+from ganforge.utils.errors import UserError
+
+
+def class_accuracy(
+    config: DictConfig, sides: Any, scorer: Scorer
+) -> tuple[list[Score], str | None]:
+    """The score where ``classifier`` is chosen; it needs a conditional model's run."""
+    if not config.classifier:
+        return [], None
+    loaded, labels = sides.fake.loaded, sides.fakes.labels
+    if loaded is None or labels is None:
+        raise UserError(f"classifier=cas needs a class-conditional model: {sides.fake.name} is not")
+    metric, data = build(config.classifier), build_data(loaded, config.data_path)
+    made = torch.cat([make().cpu() for make in sides.fakes.load()])
+    value = metric(
+        Labelled(made, {"class": labels}),
+        _labelled(data, "train", len(made), config.seed),
+        _labelled(data, "test", len(data.split("test")), config.seed),
+    )
+    paired, step = True, loaded.step
+    return [
+        scorer.record(metric.name, value, len(made), paired, loaded.ema, config.seed, step)
+    ], None
+
+
+def _labelled(data: Any, split: str, count: int, seed: int) -> Labelled:
+    """``count`` images (at most all) of a split with their classes."""
+    whole = data.split(split)
+    chosen = data.choose(split, min(count, len(whole)), seed)
+    return Labelled(whole.images[chosen], {"class": whole.labels[chosen].long()})

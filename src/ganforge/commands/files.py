@@ -1,0 +1,114 @@
+"""Image files as they are: read in order, hashed by content, never all in memory."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganforge.data.decode import BROKEN, Decoder, flatten, to_array
+from ganforge.data.listing import Listing, list_images
+from ganforge.metrics.statistics import RealImages
+from ganforge.utils.errors import DamagedFileError
+from ganforge.utils.files import write_json
+
+BATCH = 64
+GREY = ("1", "L", "I", "F", "I;16", "LA")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What reading every file once told: the hash of all bytes, each image's side and colour."""
+
+    sha256: str
+    sizes: list[tuple[int, int]]
+    grey: list[bool]
+
+
+class ImageFiles:
+    """The images under ``path``. ``size`` crops and scales them to squares; None leaves them.
+
+    Images of one size make a batch, so that a set of many sizes needs no scaling before the
+    extractor's own. A set with any colour is read in colour.
+    """
+
+    def __init__(self, path: Path, size: int | None, data_dir: Path) -> None:
+        self.listing = list_images(path)
+        self.size = size
+        self.split = path.resolve().stem
+        self.scan = _scanned(self.listing, data_dir / "statistics")
+        self.count = len(self.listing.names)
+        self.channels = 1 if all(self.scan.grey) else 3
+
+    def pick(self, n: int, seed: int) -> RealImages:
+        """``n`` images, the same ones for the same seed."""
+        order = np.arange(self.count)
+        if n < self.count:
+            order = np.sort(np.random.default_rng([seed, self.count]).permutation(self.count)[:n])
+        digest = self.scan.sha256 if self.size is None else f"{self.scan.sha256} at {self.size}"
+        return RealImages(lambda: self._batches(order), len(order), digest, self.split, seed)
+
+    def _batches(self, order: np.ndarray) -> Iterator[Callable[[], Tensor]]:
+        """Functions that read batches of one size each."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index in order.tolist():
+            key = self.scan.sizes[index] if self.size is None else (self.size, self.size)
+            groups.setdefault(key, []).append(index)
+        for group in groups.values():
+            for start in range(0, len(group), BATCH):
+                yield partial(self._read, group[start : start + BATCH])
+
+    def _read(self, indices: list[int]) -> Tensor:
+        arrays = []
+        for index in indices:
+            name = self.listing.names[index]
+            try:
+                with Image.open(io.BytesIO(self.listing.read(name))) as image:
+                    if self.size is None:
+                        arrays.append(to_array(flatten(image, self.channels)))
+                    else:
+                        arrays.append(Decoder(self.size, self.channels).convert(image))
+            except BROKEN as error:
+                raise _unreadable(self.listing, name, error) from error
+        return torch.from_numpy(np.stack(arrays))
+
+
+def _scanned(listing: Listing, folder: Path) -> Scan:
+    """Read every file once, or what an earlier look at the unchanged files wrote down."""
+    key = hashlib.sha256(f"{listing.root.resolve()}\0{listing.digest}".encode()).hexdigest()
+    path = folder / f"scan-{key[:32]}.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Scan(found["sha256"], [tuple(size) for size in found["sizes"]], found["grey"])
+    except (OSError, ValueError, KeyError, TypeError):
+        scan = _scan(listing)
+    write_json({"sha256": scan.sha256, "sizes": scan.sizes, "grey": scan.grey}, path)
+    return scan
+
+
+def _scan(listing: Listing) -> Scan:
+    digest, sizes, grey = hashlib.sha256(), [], []
+    for name in listing.names:
+        try:
+            data = listing.read(name)
+            with Image.open(io.BytesIO(data)) as image:
+                sizes.append(image.size)
+                grey.append(image.mode in GREY)
+        except BROKEN as error:
+            raise _unreadable(listing, name, error) from error
+        digest.update(hashlib.sha256(data).digest())
+    return Scan(digest.hexdigest(), sizes, grey)
+
+
+def _unreadable(listing: Listing, name: str, error: BaseException) -> DamagedFileError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DamagedFileError(
+        f"An image in '{listing.root}' cannot be read: {name} ({reason}); repair or remove it."
+    )

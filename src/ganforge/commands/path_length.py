@@ -1,0 +1,36 @@
+"""Perceptual path length of a run's generator, by the feature maps of its classifier."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from ganforge.commands.explore import Activations
+from ganforge.latent.interpolation import path_lengths, slerp
+from ganforge.metrics import bootstrap
+from ganforge.metrics.cnn import CNNFeatures
+from ganforge.metrics.comparison import Value
+from ganforge.metrics.protocol import Score
+from ganforge.metrics.scorer import Scorer
+
+EPSILON = 1e-3
+
+
+def path_length(config: DictConfig, sides: Any, scorer: Scorer) -> tuple[list[Score], str | None]:
+    """The score, or why there is none."""
+    loaded, pairs = sides.fake.loaded, config.path_pairs
+    if loaded is None or not pairs:
+        return [], None
+    if getattr(loaded.module, "num_classes", None) is not None:
+        return [], "the perceptual path length, as the model is conditional"
+    if not isinstance(scorer.extractor, CNNFeatures):
+        return [], "the perceptual path length, which needs the feature maps of features=cnn"
+    rng = torch.Generator().manual_seed(config.seed)
+    a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
+    activations = Activations(scorer.extractor)
+    lengths = path_lengths(activations, loaded.module.generator, slerp, a, b, rng, EPSILON)
+    settings = (("epsilon", EPSILON), ("path", "slerp"), ("distance", "maps of the classifier"))
+    interval = bootstrap.of_mean(lengths.numpy(), config.seed)
+    value = Value(lengths.mean().item(), lengths.std().item(), settings, interval=interval)
+    record = scorer.record("ppl", value, pairs, False, loaded.ema, config.seed, loaded.step)
+    return [record], None

@@ -1,0 +1,142 @@
+"""Where images to compare come from: a run, a bundle, a data set's split, a folder, a zip."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from omegaconf import DictConfig
+from torch import Tensor
+
+from ganforge.callbacks.image_quality import fake_batches, fake_labels, real_images
+from ganforge.cli import config_dir
+from ganforge.commands.bundle import is_bundle
+from ganforge.commands.common import LoadedRun, build_data, load_run, need_latents
+from ganforge.commands.files import ImageFiles
+from ganforge.metrics.features import Batch, with_channels
+from ganforge.metrics.statistics import RealImages
+from ganforge.utils.errors import UserError
+from ganforge.utils.runs import Run
+
+DEFAULT_COUNT = 2000  # images that a generator makes where nobody says
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images with a name; ``pick(n, seed)`` chooses or makes ``n`` of them.
+
+    ``count`` is None for a generator, which has as many as one likes. ``config`` composes the
+    features that fit, where there are some. ``loaded`` is the run that makes the images.
+    """
+
+    name: str
+    count: int | None
+    channels: int
+    pick: Callable[[int, int], RealImages]
+    config: DictConfig | None = None
+    loaded: LoadedRun | None = None
+
+    def take(self, n: int | None, seed: int) -> RealImages:
+        """``n`` images, at most all; None: all, or ``DEFAULT_COUNT`` of a generator."""
+        if n is not None and n < 2:
+            raise UserError(f"n={n} is too few: scores need at least 2 images")
+        if self.count is None:
+            return self.pick(n or DEFAULT_COUNT, seed)
+        return self.pick(min(n or self.count, self.count), seed)
+
+
+def open_source(spec: str, config: DictConfig) -> Source:
+    """Find out what ``spec`` names; a UserError lists what it may be."""
+    path = Path(spec).expanduser()
+    if is_bundle(path) or Run(path).config.is_file():
+        return of_run(load_run(path, config.checkpoint, config.device))
+    if path.suffix == ".safetensors" and is_bundle(path.parent):
+        return of_run(load_run(path.parent, config.checkpoint, config.device))
+    if path.exists():
+        files = ImageFiles(path, config.size, Path(config.paths.data_dir).expanduser())
+        return Source(spec, files.count, files.channels, files.pick)
+    name, _, split = spec.partition(":")
+    if (config_dir() / "data" / f"{name}.yaml").is_file():
+        return _of_data_set(name, split or "train", config)
+    known = ", ".join(sorted(file.stem for file in (config_dir() / "data").glob("*.yaml")))
+    raise UserError(
+        f"{spec} is neither a run, a bundle, a folder or zip archive of images, nor a data set's "
+        f"split such as avatars:test (data sets: {known})"
+    )
+
+
+def of_run(loaded: LoadedRun) -> Source:
+    """The generator of a run or bundle."""
+    need_latents(loaded)
+    refuse_broken(loaded)
+    name = loaded.run.folder.name
+    weights = _weights_hash(loaded.module)
+
+    def pick(n: int, seed: int) -> RealImages:
+        return RealImages(
+            lambda: fake_batches(loaded.module, n, seed),
+            n,
+            weights,
+            name,
+            seed,
+            fake_labels(loaded.module, n, seed),
+        )
+
+    return Source(name, None, loaded.config.data.shape[0], pick, loaded.config, loaded)
+
+
+def refuse_broken(loaded: LoadedRun) -> None:
+    """Raise a UserError where training diverged: NaN would become black pixels, silently."""
+    state = loaded.module.generator.state_dict().items()
+    bad = [name for name, t in state if t.is_floating_point() and not t.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"{loaded.run.folder} makes no images: its generator's {bad[0]} holds NaN or infinity, "
+            "the training diverged; try checkpoint=best, or train with smaller rates"
+        )
+
+
+def _weights_hash(module: Any) -> str:
+    """Content hash of a generator."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.generator.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _of_data_set(name: str, split: str, config: DictConfig) -> Source:
+    overrides = [f"data={name}", f"paths.data_dir={config.paths.data_dir}"]
+    if config.size is not None:
+        overrides.append(f"data.size={config.size}")
+    composed = compose("train", overrides)
+    data = build_data(LoadedRun(Run(Path(name)), composed, None, 0, False), config.data_path)
+    return of_split(f"{name}:{split}", data, split, composed)
+
+
+def of_split(name: str, data: Any, split: str, config: DictConfig) -> Source:
+    """One split of a data module."""
+    if not hasattr(data, "take"):
+        raise UserError(f"{name} holds pairs or two domains: name a data set of single images")
+    if data.split(split).images.dtype != torch.uint8:
+        raise UserError(f"{name} holds points, not images")
+    count = len(data.split(split))
+    return Source(name, count, data.channels, partial(real_images, data, split), config)
+
+
+def in_channels(images: RealImages, channels: int) -> RealImages:
+    """The same images in grey or in colour."""
+
+    def converted(batch: Batch) -> Tensor:
+        return with_channels(batch if isinstance(batch, Tensor) else batch(), channels)
+
+    def load() -> Iterator[Batch]:
+        found = images.load()
+        for batch in found.split(256) if isinstance(found, Tensor) else found:
+            yield partial(converted, batch)
+
+    return replace(images, load=load, data_hash=f"{images.data_hash} in {channels} channels")
