@@ -9,7 +9,9 @@ from typing import NoReturn
 
 COMMANDS = {
     "train": "train a model; pictures, scores and checkpoints go to outputs/<run>",
-    "evaluate": "score a trained generator: FID, KID, Inception Score",
+    "evaluate": "score a trained generator, or any images against any others",
+    "compare": "rank runs measured alike: ganforge compare outputs/a outputs/b",
+    "leaderboard": "rank all runs of a folder, with pictures: ganforge leaderboard outputs",
     "generate": "write pictures from seeds",
     "translate": "translate images with a trained CycleGAN or pix2pix",
     "export": "write a trained generator as a bundle that others can load safely",
@@ -28,6 +30,17 @@ def usage() -> str:
         "ganforge COMMAND --help lists what can be chosen, --cfg job prints the composed\n"
         "configuration. Start with: ganforge train"
     )
+
+
+def with_folders(arguments: list[str], name: str) -> list[str]:
+    """``compare A B`` and ``leaderboard A`` take folders as they are typed: ``runs=[A,B]``."""
+    if name not in ("compare", "leaderboard"):
+        return arguments
+    folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or Path(a).exists())]
+    if not folders:
+        return arguments
+    quoted = ["'" + folder.replace("\\", "\\\\").replace("'", "\\'") + "'" for folder in folders]
+    return [a for a in arguments if a not in folders] + [f"runs=[{','.join(quoted)}]"]
 
 
 def config_dir() -> Path:
@@ -90,7 +103,7 @@ def main() -> None:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
-    sys.argv = [f"ganforge {name}", *arguments[1:]]
+    sys.argv = [f"ganforge {name}", *with_folders(arguments[1:], name)]
     # Classes of the user's own that a configuration names lie where the command is typed.
     sys.path.append(os.getcwd())
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ganforge.commands.common import build, build_data
 from ganforge.metrics.protocol import Score
@@ -16,7 +16,7 @@ def class_accuracy(
     config: DictConfig, sides: Any, scorer: Scorer
 ) -> tuple[list[Score], str | None]:
     """The score where ``classifier`` is chosen; it needs a conditional model's run."""
-    if not config.classifier:
+    if not OmegaConf.select(config, "classifier"):
         return [], None
     loaded, labels = sides.fake.loaded, sides.fakes.labels
     if loaded is None or labels is None:

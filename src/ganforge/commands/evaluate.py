@@ -16,6 +16,8 @@ from ganforge.commands.evaluate_translation import evaluate_translation
 from ganforge.commands.path_length import path_length
 from ganforge.commands.report import evaluation_table, protocol_line, shown
 from ganforge.commands.sources import DEFAULT_COUNT, Source, in_channels, of_split, open_source
+from ganforge.metrics.class_scores import ClassFID
+from ganforge.metrics.comparison import Metric
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.statistics import RealImages
@@ -66,12 +68,13 @@ def _translator(config: DictConfig, spec: str) -> LoadedRun | None:
 def _evaluate(config: DictConfig, fake: Source) -> None:
     sides = choose(config, fake)
     extractor = build_extractor(config, sides)
+    metrics = [m for m in build(config.metrics).values() if _applies(m, sides)]
     with Bars() as bars:
         scorer = Scorer(
             extractor,
             sides.reals,
             Path(config.paths.data_dir).expanduser() / "statistics",
-            list(build(config.metrics).values()),
+            metrics,
             device=_device(config, sides),
             training=sides.training,
             held_out=sides.held_out,
@@ -87,6 +90,11 @@ def _evaluate(config: DictConfig, fake: Source) -> None:
     scores = [score.of_run(fake.name) for score in scores]
     if world()[0] == 0:
         tell(config, sides, scores, left_out)
+
+
+def _applies(metric: Metric, sides: Sides) -> bool:
+    """No word is lost on classes where no model makes any."""
+    return not isinstance(metric, ClassFID) or sides.fakes.labels is not None
 
 
 def choose(config: DictConfig, fake: Source) -> Sides:
@@ -125,7 +133,9 @@ def choose(config: DictConfig, fake: Source) -> Sides:
 def build_extractor(config: DictConfig, sides: Sides) -> Any:
     """The chosen features, else those of the run, else those that fit the real data set."""
     bases = [s.config for s in (sides.fake, sides.real) if s.config is not None]
-    chosen: Any = config.features or next((b.features for b in bases if b.get("features")), None)
+    chosen: Any = OmegaConf.select(config, "features") or next(
+        (b.features for b in bases if OmegaConf.select(b, "features")), None
+    )
     if not chosen:
         raise UserError(
             f"choose the features that {sides.fake.name} and {sides.real.name} are compared by: "

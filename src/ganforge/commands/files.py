@@ -1,7 +1,6 @@
 """Image files as they are: read in order, hashed by content, never all in memory."""
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ganforge.data.decode import BROKEN, Decoder, flatten, to_array
+from ganforge.data.decode import BROKEN, Decoder, flatten, open_picture, to_array
 from ganforge.data.listing import Listing, list_images
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import DamagedFileError
@@ -70,11 +68,11 @@ class ImageFiles:
         for index in indices:
             name = self.listing.names[index]
             try:
-                with Image.open(io.BytesIO(self.listing.read(name))) as image:
-                    if self.size is None:
-                        arrays.append(to_array(flatten(image, self.channels)))
-                    else:
-                        arrays.append(Decoder(self.size, self.channels).convert(image))
+                image = open_picture(self.listing.read(name))
+                if self.size is None:
+                    arrays.append(to_array(flatten(image, self.channels)))
+                else:
+                    arrays.append(Decoder(self.size, self.channels).convert(image))
             except BROKEN as error:
                 raise _unreadable(self.listing, name, error) from error
         return torch.from_numpy(np.stack(arrays))
@@ -98,11 +96,11 @@ def _scan(listing: Listing) -> Scan:
     for name in listing.names:
         try:
             data = listing.read(name)
-            with Image.open(io.BytesIO(data)) as image:
-                sizes.append(image.size)
-                grey.append(image.mode in GREY)
+            image = open_picture(data)
         except BROKEN as error:
             raise _unreadable(listing, name, error) from error
+        sizes.append(image.size)
+        grey.append(image.mode in GREY)
         digest.update(hashlib.sha256(data).digest())
     return Scan(digest.hexdigest(), sizes, grey)
 

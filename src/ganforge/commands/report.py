@@ -72,11 +72,11 @@ def readings_table(readings: dict[str, float]) -> Table:
 def protocol_line(score: Score) -> str:
     """The protocol in a sentence."""
     p = score.protocol
-    weights = "averaged" if p.ema else "last"
-    real = f", {p.n_real} real images of the {p.split} split" if p.split else ""
+    weights = {True: "averaged weights; ", False: "last weights; ", None: ""}[p.ema]
+    real = f", {p.n_real} real images of {p.split} ({p.data_hash[:8]})" if p.split else ""
     return (
         f"{p.extractor} features ({p.sha256[:8]}), {p.resize}; {p.n_fake} generated{real}; "
-        f"{weights} weights; seed {p.seed}"
+        f"{weights}seed {p.seed}"
     )
 
 

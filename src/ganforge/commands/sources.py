@@ -17,6 +17,7 @@ from ganforge.cli import config_dir
 from ganforge.commands.bundle import is_bundle
 from ganforge.commands.common import LoadedRun, build_data, load_run, need_latents
 from ganforge.commands.files import ImageFiles
+from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
@@ -110,6 +111,8 @@ def _weights_hash(module: Any) -> str:
 
 
 def _of_data_set(name: str, split: str, config: DictConfig) -> Source:
+    if split not in SPLITS:  # before hours of drawing or decoding
+        raise UserError(f"{name} has no split '{split}': there are {' and '.join(SPLITS)}")
     overrides = [f"data={name}", f"paths.data_dir={config.paths.data_dir}"]
     if config.size is not None:
         overrides.append(f"data.size={config.size}")

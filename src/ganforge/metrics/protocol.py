@@ -120,8 +120,18 @@ def refuse_unlike(scores: Iterable[Score]) -> None:
             )
         differences = first.protocol.differences(other.protocol)
         if differences:
-            told = "; ".join(f"{name}: {a!r} against {b!r}" for name, (a, b) in differences.items())
             raise UserError(
-                f"{first.name} and {other.name} were measured by different protocols ({told}): "
+                f"{first.name} of {first.run or 'one run'} and of {other.run or 'another'} were "
+                f"measured by different protocols ({told(differences)}): "
                 "evaluate both in the same way before comparing them."
             )
+
+
+def told(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    """Differences in words; of a hash its beginning."""
+    pairs = {name: [_short(value) for value in pair] for name, pair in differences.items()}
+    return "; ".join(f"{name}: {a} against {b}" for name, (a, b) in pairs.items())
+
+
+def _short(value: object) -> str:
+    return f"{value[:8]}…" if isinstance(value, str) and len(value) >= 64 else repr(value)

@@ -31,8 +31,8 @@ class Scorer:
     """Scores generated images against one set of real ones; used by training and by evaluate.
 
     Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
-    whole splits that memorisation looks at; ``bars(what, total)`` may show progress. Nothing here reads or moves the global random state,
-    so measuring never changes training.
+    whole splits that memorisation looks at; ``bars(what, total)`` may show progress. Nothing here
+    reads or moves the global random state, so measuring never changes training.
     """
 
     def __init__(

@@ -1,0 +1,179 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.metrics.cnn import CNNFeatures
+from helpers import TINY, TINY_AVATARS, ganforge
+
+CNN = ["features=cnn", "features.weights=avatars"]
+
+
+def draw(folder, count, seed=0, size=32, grey=False):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        shape = (size, size) if grey else (size, size, 3)
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+
+
+def evaluated(*arguments):
+    assert ganforge("evaluate", *CNN, *arguments, "output=scores.json") == 0
+    with open("scores.json") as file:
+        return {record["metric"]: record for record in json.load(file)}
+
+
+def test_folder_against_folder_and_the_same_in_a_zip(tmp_path, capsys):
+    real, fake = draw(tmp_path / "real", 24), draw(tmp_path / "fake", 30, seed=1)
+    scores = evaluated(f"real={real}", f"fake={fake}")
+    assert set(scores) == {"fid", "kid", "is", "fid_inf", "precision", "recall", "density",
+                           "coverage"}  # fmt: skip
+    protocol = scores["fid"]["protocol"]
+    assert (protocol["n_fake"], protocol["n_real"], protocol["split"]) == (30, 24, "real")
+    assert protocol["ema"] is None
+    assert scores["fid"]["run"] == str(fake)
+    low, high = scores["fid"]["interval"]
+    assert low < scores["fid"]["value"] < high
+    assert "left out: memorisation" in capsys.readouterr().out
+    with zipfile.ZipFile("fake.zip", "w") as archive:
+        for path in sorted(fake.iterdir()):
+            archive.write(path, path.name)
+    zipped = evaluated(f"real={real}", "fake=fake.zip")
+    assert {k: s["value"] for k, s in zipped.items()} == {k: s["value"] for k, s in scores.items()}
+
+
+def test_a_set_against_itself_and_its_copies(tmp_path):
+    real = draw(tmp_path / "real", 24)
+    held_out = draw(tmp_path / "held_out", 12, seed=2)
+    scores = evaluated(f"real={real}", f"fake={real}", f"held_out={held_out}")
+    assert scores["fid"]["value"] == pytest.approx(0, abs=1e-4)
+    assert scores["precision"]["value"] == scores["recall"]["value"] == 1
+    assert scores["memorisation"]["value"] == 1
+    assert scores["memorisation"]["details"]["n_held_out"] == 12
+
+
+def test_many_sizes_are_read_as_they_are(tmp_path):
+    real = draw(tmp_path / "real", 6)
+    mixed = draw(tmp_path / "mixed", 4, size=48)
+    (mixed / "a.png").write_bytes((real / "000.png").read_bytes())
+    scores = evaluated(f"real={real}", f"fake={mixed}", "metrics=basic", "~metrics.is")
+    extractor = CNNFeatures("avatars")
+    both = [torch.from_numpy(np.array(Image.open(p)).transpose(2, 0, 1))[None]
+            for p in sorted(mixed.iterdir())]  # fmt: skip
+    features = torch.cat([extractor(image).features for image in both])
+    assert scores["fid"]["protocol"]["n_fake"] == len(features) == 5
+    at_16 = evaluated(f"real={real}", f"fake={mixed}", "size=16", "metrics=basic", "~metrics.is")
+    assert at_16["fid"]["value"] != pytest.approx(scores["fid"]["value"], rel=1e-3)
+    assert at_16["fid"]["protocol"]["data_hash"].endswith("at 16")
+
+
+def test_content_decides_not_time_nor_name_of_the_folder(tmp_path):
+    fake = draw(tmp_path / "fake", 6, seed=1)
+    hashes = set()
+    for name in ("a", "b"):
+        draw(tmp_path / name / "photos", 5)
+        scores = evaluated(f"real={name}/photos", f"fake={fake}", "metrics=basic", "~metrics.is")
+        hashes.add(scores["fid"]["protocol"]["data_hash"])
+    assert len(hashes) == 1
+    Image.new("RGB", (32, 32)).save(tmp_path / "b" / "photos" / "000.png")
+    scores = evaluated("real=b/photos", f"fake={fake}", "metrics=basic", "~metrics.is")
+    assert scores["fid"]["protocol"]["data_hash"] not in hashes
+
+
+def test_grey_against_colour_is_the_user_s_choice(tmp_path, capsys):
+    real, fake = draw(tmp_path / "real", 5), draw(tmp_path / "fake", 5, grey=True)
+    sides = [f"real={real}", f"fake={fake}", "metrics=basic", "~metrics.is"]
+    assert ganforge("evaluate", *CNN, *sides) == 2
+    assert "is grey and" in capsys.readouterr().err
+    assert evaluated(*sides, "channels=1")["fid"]["value"] > 0
+    assert ganforge("evaluate", *CNN, *sides, "channels=2") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["fake=fake"], 2, "real must be given"),
+        (["real=real"], 2, "run must be given"),
+        (["fake=empty", "real=real"], 2, "'empty' is empty"),
+        (["fake=nowhere", "real=real"], 2, "neither a run, a bundle, a folder"),
+        (["fake=fake", "real=ring2d:train"], 2, "points, not images"),
+        (["fake=fake", "real=avatars:tset"], 2, "no split 'tset'"),
+        (["fake=fake", "real=real", "n=1"], 2, "n=1 is too few"),
+        (["fake=torn", "real=real"], 3, "torn' cannot be read: 000.png"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, code, told, tmp_path, capsys):
+    draw(tmp_path / "real", 4)
+    draw(tmp_path / "fake", 4)
+    (tmp_path / "empty").mkdir()
+    torn = draw(tmp_path / "torn", 2) / "000.png"
+    torn.write_bytes(torn.read_bytes()[:200])
+    small = ["paths.data_dir=data"] if "ring2d" not in " ".join(arguments) else []
+    assert ganforge("evaluate", *CNN, *arguments, *small) == code
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ganforge: ")
+    assert told in error
+
+
+def test_without_features_the_choices_are_named(tmp_path, capsys):
+    real = draw(tmp_path / "real", 4)
+    assert ganforge("evaluate", f"fake={real}", f"real={real}") == 2
+    assert "features=efficientnet_lite0" in capsys.readouterr().err
+
+
+def test_fewer_images_than_a_metric_needs_lose_nothing_else(tmp_path, capsys):
+    real = draw(tmp_path / "real", 5)
+    scores = evaluated(f"real={real}", f"fake={real}")
+    assert set(scores) == {"fid", "kid", "precision", "recall"}
+    out = capsys.readouterr().out
+    assert "left out: the Inception Score needs at least 10 images" in out
+    assert "left out: density and coverage needs at least 6 images" in out
+    assert "5 images for 160 features" in out
+
+
+def test_runs_are_scored_ranked_and_compared_with_folders(tmp_path, capsys):
+    """Two tiny runs: everything measured, then one against the other."""
+    for seed in (0, 1):
+        run = [f"hydra.run.dir=run{seed}", f"seed={seed}", "logger=[]"]
+        assert ganforge("train", *TINY, *TINY_AVATARS, *run) == 0
+        assert ganforge("evaluate", f"run=run{seed}", "n=20", "path_pairs=4") == 0
+    written = list((tmp_path / "run0" / "evaluations").iterdir())
+    assert [path.name for path in written] == ["fid20_train_cnn-avatars.json"]
+    records = {r["metric"]: r for r in json.loads(written[0].read_text())}
+    assert {"fid", "fid_inf", "memorisation", "ppl", "coverage"} <= set(records)
+    assert "class_fid" not in records
+    assert records["memorisation"]["details"]["n_held_out"] == 16
+    assert (records["fid"]["protocol"]["ema"], records["fid"]["run"]) == (True, "run0")
+    capsys.readouterr()
+    assert ganforge("compare", "run0", "run1") == 0
+    assert "±" in capsys.readouterr().out
+    scores = evaluated("fake=run0", "real=run1", "n=12")
+    assert scores["fid"]["protocol"]["split"] == "run1"
+    assert (scores["fid"]["protocol"]["n_real"], scores["fid"]["step"]) == (
+        12,
+        records["fid"]["step"],
+    )
+
+
+def test_a_diverged_generator_is_refused(tmp_path, capsys):
+    assert ganforge("train", *TINY, *TINY_AVATARS, "hydra.run.dir=run", "logger=[]") == 0
+    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
+        state = torch.load(path, weights_only=True)
+        for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):
+            for name, tensor in weights.items():
+                if name.endswith("weight"):
+                    tensor.fill_(float("nan"))
+        torch.save(state, path)
+    assert ganforge("evaluate", "run=run", "n=4") == 2
+    assert "the training diverged" in capsys.readouterr().err

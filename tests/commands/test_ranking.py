@@ -1,0 +1,143 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ganforge.metrics.protocol import Protocol, Score
+from helpers import ganforge
+
+PROTOCOL = Protocol("cnn-toy", "ab" * 32, "none", 2000, True, 2000, "train", "cd" * 32)
+FID = Score("fid", 3.0, PROTOCOL, interval=(2.5, 3.5))
+
+
+def make_run(folder, scores=(FID,), width=8, seed=0, evaluated=True):
+    hydra = folder / ".hydra"
+    hydra.mkdir(parents=True)
+    (hydra / "config.yaml").write_text(
+        f"seed: {seed}\nname: x\nmodel: {{width: {width}, seed: '${{seed}}'}}\n"
+        f"paths: {{output_dir: {folder}}}\n"
+    )
+    path = folder / ("evaluations/fid.json" if evaluated else "scores.json")
+    path.parent.mkdir(exist_ok=True)
+    records = [s.of_run(folder.name if evaluated else None).to_dict() for s in scores]
+    path.write_text(json.dumps(records))
+    (folder / "samples").mkdir()
+    Image.new("RGB", (4, 4), "red").save(folder / "samples" / "grid.png")
+    return str(folder)
+
+
+def valued(*values):
+    return [replace(FID, value=value) for value in values]
+
+
+def test_seeds_of_one_recipe_are_one_row(tmp_path, capsys):
+    runs = [
+        make_run(tmp_path / f"dcgan-2026010{seed}-000000", valued(value), seed=seed)
+        for seed, value in enumerate((4.0, 5.0, 6.0))
+    ]
+    runs.append(make_run(tmp_path / "wide", valued(3.5), width=16))
+    assert ganforge("compare", *runs) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [part.strip() for part in lines[0].strip("│").split("│")] == [
+        "1", "wide", "1", "3.5 (2.5–3.5)",
+    ]  # fmt: skip
+    assert [part.strip() for part in lines[1].strip("│").split("│")] == [
+        "2", "dcgan", "3", "5 ± 1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"n_fake": 500, "split": "train"}, None),
+        ({"sha256": "ef" * 32}, "sha256: abababab… against efefefef…"),
+        ({"data_hash": "12" * 32}, "data_hash: cdcdcdcd… against 12121212…"),
+        ({"ema": False}, "ema: True against False"),
+    ],
+)
+def test_unlike_protocols_are_not_ranked(change, told, tmp_path, capsys):
+    other = replace(FID, protocol=replace(PROTOCOL, **change))
+    runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", [other])]
+    assert ganforge("compare", *runs) == 2
+    error = capsys.readouterr().err
+    assert (told or "no score in common (a: fid2k_train; b: fid500_train)") in error
+
+
+def test_higher_is_better_where_it_is(tmp_path, capsys):
+    for width, (name, value) in enumerate((("low", 0.2), ("high", 0.9))):
+        make_run(tmp_path / name, [FID, Score("recall", value, PROTOCOL)], width)
+    runs = [str(tmp_path / "low"), str(tmp_path / "high")]
+    assert ganforge("compare", *runs, "metric=recall") == 0
+    out = capsys.readouterr().out
+    assert out.index("high") < out.index("low")
+
+
+def test_memorisation_is_best_at_one_half(tmp_path, capsys):
+    for width, (name, value) in enumerate((("copies", 0.99), ("new", 0.45))):
+        make_run(tmp_path / name, [Score("memorisation", value, PROTOCOL)], width)
+    assert ganforge("compare", str(tmp_path / "copies"), str(tmp_path / "new")) == 0
+    out = capsys.readouterr().out
+    assert out.index("new") < out.index("copies")
+
+
+def test_a_leaderboard_has_a_table_for_each_protocol_and_pictures(tmp_path, capsys):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "nested" / "b", valued(2.0), width=9)
+    other = replace(FID, protocol=replace(PROTOCOL, data_hash="12" * 32))
+    make_run(tmp_path / "c", [other])
+    make_run(tmp_path / "unscored", [])
+    (tmp_path / "latest").symlink_to("a")
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert out.count("seeds") == 2
+    assert "not ranked together: data_hash: cdcdcdcd… against 12121212…" in out
+    assert "unscored was never scored" in " ".join(out.split())
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert page.count("data:image/png;base64") == 3
+    assert page.index("nested") < page.index(f"{tmp_path}/a")
+
+
+def test_scores_of_training_are_taken_at_the_best_checkpoint(tmp_path, capsys):
+    history = [
+        replace(FID, value=value, step=step) for step, value in ((0, 90.0), (5, 2.5), (9, 7.0))
+    ]
+    make_run(tmp_path / "a", history, evaluated=False)
+    make_run(tmp_path / "b", valued(4.0), width=9)
+    assert ganforge("compare", str(tmp_path / "a"), str(tmp_path / "b")) == 0
+    out = capsys.readouterr().out
+    assert out.index("2.5") < out.index("4 (")
+
+
+def test_the_best_of_a_diverged_run_is_last(tmp_path, capsys):
+    make_run(tmp_path / "a", valued(float("nan")))
+    make_run(tmp_path / "b", valued(40.0), width=9)
+    assert ganforge("compare", str(tmp_path / "a"), str(tmp_path / "b")) == 0
+    out = capsys.readouterr().out
+    assert out.index("40") < out.index("nan")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare"], "runs must be given"),
+        (["compare", "nowhere"], "nowhere is not a run"),
+        (["leaderboard", "nowhere"], "nowhere is not a folder"),
+        (["leaderboard", "."], "no scored runs"),
+    ],
+)
+def test_what_is_not_there_is_said(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert ganforge(*arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_one_run_and_a_damaged_file_are_refused(tmp_path, capsys):
+    run = make_run(tmp_path / "it's = a run")
+    assert ganforge("compare", run) == 2
+    assert "at least two runs" in capsys.readouterr().err
+    Path(run, "evaluations/fid.json").write_text('[{"name"')
+    other = make_run(tmp_path / "b")
+    assert ganforge("compare", run, other) == 3
+    assert "cannot be read as scores" in capsys.readouterr().err
