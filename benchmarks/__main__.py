@@ -1,92 +1,62 @@
-"""``python -m benchmarks``: images a second of ganforge and of a plain training loop."""
+"""``python -m benchmarks``: ganforge beside plain programs that do the same, in turn."""
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.results import LABELS, Results
-from benchmarks.settings import BLOCK, Settings
+from benchmarks import adversarial, cyclegan, features, growth, loading, startup
 from ganforge.utils.files import write_json
 
-PAIRS_A_ROUND = 2
+CASES = {
+    **dict.fromkeys(adversarial.CASES, adversarial.run),
+    **dict.fromkeys(cyclegan.SIZES, cyclegan.run),
+    "features": features.run,
+    "loading": loading.run,
+    "startup": startup.run,
+    "growth": growth.run,
+}
+DEFAULT = ("dcgan64", "cyclegan128", "features", "loading", "startup")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    """Read the command line; ``case=a,b`` and other ``key=value`` words may stand anywhere."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"cases: {', '.join(CASES)}; default: case={','.join(DEFAULT)}",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="turns of every loop (default 3)")
     parser.add_argument("--steps", type=int, default=20, help="timed steps a turn (default 20)")
-    parser.add_argument("--size", type=int, default=64, help="side of the images (default 64)")
     parser.add_argument("--batch-size", type=int, default=64, help="images a step (default 64)")
+    parser.add_argument("--images", type=int, default=10_000, help="of features and loading")
     parser.add_argument("--quick", action="store_true", help="one short round: does it run?")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="JSON's folder")
-    parser.add_argument("overrides", nargs="*", help="key=value of the training configuration")
-    options = parser.parse_args(arguments)
-    if min(options.rounds, options.steps, options.batch_size) < 1:
-        parser.error("--rounds, --steps and --batch-size must be at least 1")
+    parser.add_argument("overrides", nargs="*", help="case=..., key=value of the training config")
+    options = parser.parse_intermixed_args(arguments)
+    if min(options.rounds, options.steps, options.batch_size, options.images) < 1:
+        parser.error("--rounds, --steps, --batch-size and --images must be at least 1")
+    named = [word[5:].split(",") for word in options.overrides if word.startswith("case=")]
+    options.cases = [case for names in named for case in names] or list(DEFAULT)
+    options.overrides = [word for word in options.overrides if not word.startswith("case=")]
+    if unknown := [case for case in options.cases if case not in CASES]:
+        parser.error(f"there is no case {unknown[0]!r}: there are {', '.join(CASES)}")
     if options.quick:
-        options.rounds, options.steps = 1, min(options.steps, 5)
+        options.rounds, options.steps = 1, min(options.steps, 3)
+        options.images = min(options.images, 500)
     return options
 
 
-def run_worker(task: str, settings: Settings) -> dict[str, Any]:
-    """Run one task in a fresh process; this one stays small, so that peak memory is the child's."""
-    folder = Path(settings.folder)
-    output, log = folder / f"{task}.json", folder / f"{task}.log"
-    command = [sys.executable, "-m", "benchmarks.worker", task]
-    # Lets the progress bar draw as it does on a terminal: drawing costs time, too.
-    environment = {**os.environ, "FORCE_COLOR": "1"}
-    with log.open("w") as file:
-        done = subprocess.run(
-            [*command, json.dumps(asdict(settings)), str(output)],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            check=False,
-        )
-    if done.returncode:
-        sys.exit(f"benchmarks: {task} failed\n{log.read_text()[-3000:]}")
-    return json.loads(output.read_text())
-
-
-def run_round(settings: Settings) -> dict[str, Any]:
-    """Measure every variant once."""
-    measured = {name: run_worker(name, settings) for name in LABELS}
-    return {**measured, "load_average": os.getloadavg()[0]}
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print the table, write the file."""
+    """Measure case after case; print each table and write each file."""
     options = parse_arguments(arguments)
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="ganforge-bench-") as folder:
-        settings = Settings(
-            folder,
-            size=options.size,
-            batch_size=options.batch_size,
-            steps=options.steps,
-            overrides=tuple(options.overrides),
-        )
-        with console.status("writing the reference's images") as status:
-            results = Results(run_worker("prepare", settings), asdict(settings))
-            for i in range(options.rounds):
-                status.update(f"round {i + 1} of {options.rounds}")
-                results.rounds.append(run_round(settings))
-            status.update("Lightning's share")
-            pairs = replace(settings, steps=BLOCK * PAIRS_A_ROUND * options.rounds)
-            results.overheads = run_worker("paired", pairs)["overheads"]
-    results.show(console)
-    path = options.output / f"dcgan{options.size}-{results.date.replace(':', '')}.json"
-    write_json(results.as_dict(), path)
-    console.print(f"written: {path}", highlight=False)
+    for case in options.cases:
+        record: dict[str, Any] = CASES[case](case, options, console)
+        path = options.output / f"{case}-{record['date'].replace(':', '')}.json"
+        write_json({"case": case, **record}, path)
+        console.print(f"written: {path}\n", highlight=False)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import torch
 from lightning.pytorch import seed_everything
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.settings import Settings, compose_training
+from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import Stopwatch
 from ganforge.callbacks.ema import EMA
-from ganforge.commands.common import build, pick_device
+from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
 from ganforge.models.gan import GAN
 
@@ -20,7 +21,7 @@ class BareLoop:
     def __init__(self, settings: Settings) -> None:
         config = compose_training(settings)
         seed_everything(config.seed, workers=True, verbose=False)
-        self.device = pick_device()
+        self.device = pick_device(config.trainer.accelerator)
         self.data = build(config.data)
         self.module: GAN = build(config.model).to(self.device)
         if config.model.channels_last:
@@ -75,6 +76,14 @@ class BareLoop:
 
         module.images_seen += len(real)
         self.ema.on_train_batch_end(None, module, None, None, 0)
+
+
+def step_flops(settings: Settings) -> float:
+    """Operations of the convolutions of one step, forward and backward."""
+    loop = BareLoop(settings)
+    with FlopCounterMode(display=False) as counter:
+        loop.step()
+    return float(counter.get_total_flops())
 
 
 def measure(settings: Settings) -> float:

@@ -1,20 +1,24 @@
-"""``python -m benchmarks.cyclegan``: seconds a step of CycleGAN and of a plain loop beside it."""
+"""CycleGAN: the published algorithm as a plain loop, and ganforge's step under Lightning."""
 
 import argparse
-import os
 import statistics
-from copy import deepcopy
-from datetime import UTC, datetime
+import tempfile
+from dataclasses import asdict
+from functools import partial
 from itertools import chain, pairwise
-from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.children import run_round, run_worker
+from benchmarks.results import Results
+from benchmarks.settings import Settings
 from ganforge.commands.devices import pick_precision
 from ganforge.commands.train import keep_quiet
 from ganforge.losses.adversarial import LeastSquares
@@ -23,7 +27,11 @@ from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.image_pool import ImagePool
 from ganforge.networks.patchgan import PatchGAN
 from ganforge.networks.resnet import ResnetGenerator
-from ganforge.utils.files import write_json
+
+SIZES = {"cyclegan128": 128, "cyclegan256": 256}
+SHAPES = {False: (9, 64), True: (1, 8)}
+"""Residual blocks and base channels: the paper's, and small ones to see whether it runs."""
+VARIANTS = ("reference", "ganforge")
 
 
 def adam(parameters: list[nn.Parameter]) -> torch.optim.Adam:
@@ -113,38 +121,45 @@ def plain(parts: list[nn.Module], data: list[dict[str, Tensor]]) -> list[float]:
     return [b - a for a, b in pairwise(ends)]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure both in turn, print the ratio, write the file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cyclegan", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="turns of both loops (default 3)")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps a turn (default 5)")
-    parser.add_argument("--size", type=int, default=128, help="side of the images (default 128)")
-    parser.add_argument("--blocks", type=int, default=9, help="residual blocks (default 9)")
-    parser.add_argument("--width", type=int, default=64, help="base channels (default 64)")
-    parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="JSON's folder")
-    options = parser.parse_args(arguments)
+def measure(variant: str, settings: Settings) -> dict[str, float]:
+    """One turn of ``reference`` or ``ganforge``: the medians of its steps."""
     keep_quiet()
-    data = batches(options.steps + 1, options.size)
-    precision, rounds = pick_precision("auto"), []
-    for _ in range(options.rounds):
-        parts = networks(options.width, options.blocks)
-        reference = statistics.median(plain(deepcopy(parts), data))
-        mine = statistics.median(ours(deepcopy(parts), data, precision))
-        rounds.append({"plain": reference, "ganforge": mine, "ratio": reference / mine})
-    ratio = statistics.median(r["ratio"] for r in rounds)
-    date = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    for r in rounds:
-        line = f"plain {r['plain']:.2f} s a step, ganforge {r['ganforge']:.2f} s"
-        Console().print(f"{line}: {r['ratio']:.2f} times as fast", highlight=False)
-    Console().print(f"median {ratio:.2f}; {precision}, {torch.get_num_threads()} threads")
-    record = {
-        "rounds": rounds, "ratio": ratio, "precision": precision, "date": date,
-        "size": options.size, "blocks": options.blocks, "width": options.width,
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "load_average": os.getloadavg()[0],
-    }  # fmt: skip
-    write_json(record, options.output / f"cyclegan{options.size}-{date}.json")
+    blocks, width = SHAPES[settings.quick]
+    data, parts = batches(settings.steps + 1, settings.size), networks(width, blocks)
+    if variant == "reference":
+        seconds = plain(parts, data)
+    else:
+        seconds = ours(parts, data, pick_precision("auto", "cpu"))
+    step = statistics.median(seconds)
+    return {"images_per_second": 2 / step, "milliseconds_per_step": 1000 * step}
 
 
-if __name__ == "__main__":
-    main()
+def step_flops(settings: Settings) -> dict[str, float]:
+    """Operations of the convolutions of one step a shown image, of either loop."""
+    keep_quiet()
+    blocks, width = SHAPES[settings.quick]
+    counted, loops = {}, {"reference": plain, "ganforge": partial(ours, precision="32-true")}
+    for name, loop in loops.items():
+        with FlopCounterMode(display=False) as counter:
+            loop(networks(width, blocks), batches(1, settings.size))
+        counted[name] = counter.get_total_flops() / 2
+    return counted
+
+
+def run(case: str, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Measure one case and print its table."""
+    with tempfile.TemporaryDirectory(prefix="ganforge-bench-") as folder:
+        settings = Settings(
+            folder, size=SIZES[case], batch_size=1, steps=max(2, options.steps // 4),
+            quick=options.quick,
+        )  # fmt: skip
+        blocks, width = SHAPES[settings.quick]
+        with console.status(case) as status:
+            machine = run_worker("cyclegan-prepare", settings)
+            title = f"{case}: {blocks} blocks, {width} base channels, batch 1"
+            results = Results(title, machine, asdict(settings))
+            for i in range(options.rounds):
+                status.update(f"{case}: round {i + 1} of {options.rounds}")
+                results.rounds.append(run_round(VARIANTS, settings, "cyclegan-"))
+    results.show(console)
+    return results.as_dict()

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bare import BareLoop
-from benchmarks.settings import Settings
-from ganforge.commands.common import pick_device
+from benchmarks.settings import Settings, compose_training, pick_device
+from ganforge.commands.devices import pick_precision
 
 LIBRARIES = ("torch", "torchvision", "lightning", "numpy")
 
@@ -30,28 +28,46 @@ def device_name(device: torch.device) -> str:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> float:
-    """Operations a second of a large square matrix product: the best of ``repeats``."""
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    best = float("inf")
+    """Operations a second of a large square matrix product: the best of some sides and repeats.
+
+    The best side differs by device and type; a single one may be slower than a convolution.
+    """
+    sides = (4096, 8192, 16384) if device.type == "cuda" else (1024, 2048, 3072)
+    best = 0.0
+    for side in sides:
+        a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            (a @ b).flatten()[0].item()  # reading a value waits for the device
+            best = max(best, 2 * side**3 / (time.perf_counter() - start))
+    return best
+
+
+def peak_copy(device: torch.device, repeats: int = 5) -> float:
+    """Bytes a second of a large copy, read and written counted: the best of ``repeats``."""
+    source = torch.ones(1 << 26, device=device)
+    target, best = torch.empty_like(source), 0.0
     for _ in range(repeats + 2):
         start = time.perf_counter()
-        (a @ b).flatten()[0].item()  # reading a value waits for the device
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+        target.copy_(source)
+        target[0].item()
+        best = max(best, 2 * source.nbytes / (time.perf_counter() - start))
+    return best
 
 
-def step_flops(settings: Settings) -> float:
-    """Operations of the convolutions of one step of ganforge's, forward and backward."""
-    loop = BareLoop(settings)
-    with FlopCounterMode(display=False) as counter:
-        loop.step()
-    return float(counter.get_total_flops())
+def peak(device: torch.device) -> dict[str, Any]:
+    """The most that the device does: operations and copied bytes a second."""
+    types = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
+    return {
+        "flops": {name: peak_flops(device, dtype) for name, dtype in types.items()},
+        "copied_bytes": peak_copy(device),
+    }
 
 
 def describe(settings: Settings) -> dict[str, Any]:
     """All that a measured number must be read with."""
-    device = pick_device()
+    config = compose_training(settings)
+    device = pick_device(config.trainer.accelerator)
     return {
         "device": device_name(device),
         "kind": device.type,
@@ -59,9 +75,6 @@ def describe(settings: Settings) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "flops_per_image": step_flops(settings) / settings.batch_size,
-        "peak_flops": {
-            "32-true": peak_flops(device, torch.float32),
-            "bf16-mixed": peak_flops(device, torch.bfloat16),
-        },
+        "precision": pick_precision(config.trainer.precision, config.trainer.accelerator),
+        "peak": peak(device),
     }

@@ -10,12 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from benchmarks.settings import Settings, compose_training
+from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import Stopwatch
-from ganforge.commands.common import build, pick_device
+from ganforge.commands.common import build
+from ganforge.losses.adversarial import Hinge
 
 
 def image_files(settings: Settings) -> Dataset:
@@ -47,26 +49,31 @@ class Tutorial:
         """Chance of being real; the tutorial's network ends in a sigmoid."""
         return self.discriminator(images).sigmoid().view(-1)
 
+    def error(self, output: torch.Tensor, label: float) -> torch.Tensor:
+        """Binary cross entropy against a tensor of labels."""
+        return self.criterion(output, torch.full_like(output, label))
+
+    def error_of_generator(self, output: torch.Tensor) -> torch.Tensor:
+        """The generated images called real."""
+        return self.error(output, 1.0)
+
     def step(self, real: torch.Tensor, noise: torch.Tensor) -> dict[str, float]:
         """Update the discriminator on real and on generated images, then the generator."""
         self.discriminator.zero_grad()
-        label = torch.full((len(real),), 1.0, device=real.device)
         output = self.score(real)
-        error_real = self.criterion(output, label)
+        error_real = self.error(output, 1.0)
         error_real.backward()
         d_x = output.mean().item()
 
         fake = self.generator(noise)
-        label.fill_(0.0)
         output = self.score(fake.detach())
-        error_fake = self.criterion(output, label)
+        error_fake = self.error(output, 0.0)
         error_fake.backward()
         self.optimizer_d.step()
 
         self.generator.zero_grad()
-        label.fill_(1.0)
         output = self.score(fake)
-        error_g = self.criterion(output, label)
+        error_g = self.error_of_generator(output)
         error_g.backward()
         self.optimizer_g.step()
         error_d = error_real + error_fake
@@ -76,6 +83,43 @@ class Tutorial:
             "D(x)": d_x,
             "D(G(z))": output.mean().item(),
         }
+
+
+class HingeTutorial(Tutorial):
+    """The same loop with SNGAN's loss: scores without a sigmoid, hinged at 1 and -1."""
+
+    def score(self, images: torch.Tensor) -> torch.Tensor:
+        """Above 0: real."""
+        return self.discriminator(images).view(-1)
+
+    def error(self, output: torch.Tensor, label: float) -> torch.Tensor:
+        """max(0, 1 - D(x)) and max(0, 1 + D(G(z)))."""
+        return (1 - output if label else 1 + output).relu().mean()
+
+    def error_of_generator(self, output: torch.Tensor) -> torch.Tensor:
+        """-D(G(z))."""
+        return -output.mean()
+
+
+def build_tutorial(settings: Settings) -> tuple[Tutorial, torch.device]:
+    """The tutorial over the networks that ``ganforge train`` would build, on its device."""
+    torch.manual_seed(0)
+    config = compose_training(settings)
+    device = pick_device(config.trainer.accelerator)
+    model = build(config.model).to(device)
+    kind = HingeTutorial if isinstance(model.objective.loss, Hinge) else Tutorial
+    return kind(model.generator, model.discriminator, model.latent_dim), device
+
+
+def step_flops(settings: Settings) -> float:
+    """Operations of the convolutions of one step, forward and backward."""
+    tutorial, device = build_tutorial(settings)
+    shape = compose_training(settings).data.shape
+    real = torch.zeros(settings.batch_size, *shape, device=device)
+    noise = torch.zeros(settings.batch_size, tutorial.latent_dim, device=device)
+    with FlopCounterMode(display=False) as counter:
+        tutorial.step(real, noise)
+    return float(counter.get_total_flops())
 
 
 def train(
@@ -102,10 +146,7 @@ def train(
 
 def measure(settings: Settings) -> float:
     """Seconds of the timed steps."""
-    torch.manual_seed(0)
-    device = pick_device()
-    model = build(compose_training(settings).model).to(device)
-    tutorial = Tutorial(model.generator, model.discriminator, model.latent_dim)
+    tutorial, device = build_tutorial(settings)
     loader = DataLoader(image_files(settings), settings.batch_size, shuffle=True, num_workers=0)
     watch = Stopwatch(settings.warmup, settings.steps, device)
     train(tutorial, loader, device, settings.total_steps, watch.tick)

@@ -38,15 +38,26 @@ class Spread:
 class Results:
     """What all rounds measured: one dictionary a variant and round."""
 
+    title: str
     machine: dict[str, Any]
     settings: dict[str, Any]
     rounds: list[dict[str, Any]] = field(default_factory=list)
     overheads: list[float] = field(default_factory=list)
-    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    date: str = field(default_factory=lambda: today())
 
     def of(self, variant: str, key: str) -> list[float]:
         """One reading of a variant, round by round."""
         return [measured[variant][key] for measured in self.rounds]
+
+    @property
+    def variants(self) -> list[str]:
+        """What was measured, in the order of the table."""
+        return [name for name in LABELS if name in self.rounds[0]]
+
+    def peak(self, precision: str) -> float:
+        """The most operations a second that the device was seen to do, at any time of this case."""
+        seen = [self.machine["peak"], *(measured["peak"] for measured in self.rounds)]
+        return max(peak["flops"][precision] for peak in seen)
 
     def ratio(self, variant: str, base: str) -> Spread:
         """Speed of ``variant`` over that of ``base``, each round by itself: the load drifts."""
@@ -56,8 +67,9 @@ class Results:
     def share_of_peak(self, variant: str) -> float:
         """Operations a second over those of a large matrix product in the same precision."""
         precision = "32-true" if variant == "reference" else self.machine["precision"]
-        speed = median(self.of(variant, "images_per_second"))
-        return speed * self.machine["flops_per_image"] / self.machine["peak_flops"][precision]
+        counted = self.machine["flops_per_image"]
+        flops = counted.get(variant, counted["ganforge"])
+        return median(self.of(variant, "images_per_second")) * flops / self.peak(precision)
 
     def memory(self, variant: str) -> str:
         """Peak of main memory, and of the accelerator's where there is one."""
@@ -67,10 +79,11 @@ class Results:
 
     def summary(self) -> dict[str, Any]:
         """The derived numbers, for the file."""
+        overhead = {"lightning_overhead": vars(Spread.of(self.overheads))} if self.overheads else {}
         return {
             "speedup": vars(self.ratio("ganforge", "reference")),
-            "lightning_overhead": vars(Spread.of(self.overheads)),
-            "share_of_peak": {name: self.share_of_peak(name) for name in LABELS},
+            **overhead,
+            "share_of_peak": {name: self.share_of_peak(name) for name in self.variants},
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,35 +92,47 @@ class Results:
 
     def show(self, console: Console) -> None:
         """Print the table and what to read it with."""
-        title = "DCGAN {size}×{size}, batch {batch_size}".format(**self.settings)
-        table = Table(title=title, title_justify="left")
+        table = Table(title=self.title, title_justify="left")
         table.add_column("loop")
         for title in ("img/s", "× reference", "of peak", "peak memory"):
             table.add_column(title, justify="right")
-        for name, label in LABELS.items():
+        for name in self.variants:
             table.add_row(
-                label,
+                LABELS[name],
                 Spread.of(self.of(name, "images_per_second")).text(".1f"),
                 self.ratio(name, "reference").text(".2f"),
                 f"{self.share_of_peak(name):.0%}",
                 self.memory(name),
             )
         console.print(table)
-        console.print(
-            "A step under Lightning, with its logging, takes longer than the same step in a bare "
-            f"loop by {Spread.of(self.overheads).text('.1%')}",
-            highlight=False,
-        )
+        if self.overheads:
+            console.print(
+                "A step under Lightning, with its logging, takes longer than the same step in a "
+                f"bare loop by {Spread.of(self.overheads).text('.1%')}",
+                highlight=False,
+            )
         console.print(self._circumstances(), highlight=False)
 
     def _circumstances(self) -> str:
-        machine = self.machine
         loads = [measured["load_average"] for measured in self.rounds]
-        libraries = ", ".join(f"{name} {v}" for name, v in machine["libraries"].items())
         rounds, steps = len(self.rounds), self.settings["steps"]
         return (
-            f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; "
-            f"Python {machine['python']}, {libraries}\n"
+            f"{circumstances(self.machine)}\n"
             f"{self.date}; median (least to most) of {rounds} rounds in turn, {steps} "
             f"steps each; load average {min(loads):.1f} to {max(loads):.1f}"
         )
+
+
+def circumstances(machine: dict[str, Any]) -> str:
+    """What a number must be read with, in a line."""
+    libraries = ", ".join(f"{name} {v}" for name, v in machine["libraries"].items())
+    copied = machine["peak"]["copied_bytes"] / 1e9
+    return (
+        f"{machine['device']}, {machine['threads']} threads, {machine['precision']}, "
+        f"{copied:.0f} GB/s copied; Python {machine['python']}, {libraries}"
+    )
+
+
+def today() -> str:
+    """The time of a measurement, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from ganforge.cli import config_dir
+from ganforge.commands import common
 
 BLOCK = 10  # steps between two turns in one process; the loggers write once in each
 
@@ -18,6 +20,8 @@ class Settings:
     Args:
         folder: scratch of this benchmark; holds the images that the reference reads.
         steps: timed updates of the generator, after ``warmup`` untimed ones.
+        rounds: turns that one process takes by itself, in the cases that need but one.
+        quick: small networks where the case has its own.
         overrides: further ``key=value`` for the training configuration.
 
     """
@@ -29,6 +33,9 @@ class Settings:
     steps: int = 20
     log_every: int = 50
     overrides: tuple[str, ...] = ()
+    quick: bool = False
+    rounds: int = 1
+    model: str = "dcgan"
 
     @property
     def images(self) -> Path:
@@ -42,9 +49,9 @@ class Settings:
 
 
 def compose_training(settings: Settings) -> DictConfig:
-    """Compose what ``ganforge train model=dcgan data=avatars`` runs, without its evaluation."""
+    """Compose what ``ganforge train data=avatars`` runs, without its evaluation."""
     overrides = [
-        "model=dcgan",
+        f"model={settings.model}",
         "data=avatars",
         f"data.size={settings.size}",
         f"data.batch_size={settings.batch_size}",
@@ -57,3 +64,8 @@ def compose_training(settings: Settings) -> DictConfig:
     ]
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         return compose("train", overrides=overrides)
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """The device that ``trainer.accelerator`` means: the loops of a benchmark share it."""
+    return common.pick_device("cuda" if accelerator == "gpu" else accelerator)

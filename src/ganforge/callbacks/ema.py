@@ -53,7 +53,7 @@ class EMA(Callback):
     @torch.no_grad()
     def on_train_batch_end(
         self,
-        trainer: Trainer,
+        trainer: Trainer,  # noqa: ARG002
         pl_module: LightningModule,
         outputs: Any,  # noqa: ARG002
         batch: Any,  # noqa: ARG002
@@ -68,7 +68,7 @@ class EMA(Callback):
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
             for old, current in zip(average.buffers(), network.buffers(), strict=True):
                 old.copy_(current)
-                if trainer.world_size > 1:  # batch statistics of each process's own images
+                if dist.is_initialized():  # each process has statistics of its own images
                     dist.broadcast(old, 0)
 
     @contextmanager
