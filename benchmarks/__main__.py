@@ -6,12 +6,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import adversarial, cyclegan, features, growth, loading, startup
+from benchmarks import adversarial, choices, cyclegan, features, growth, loading, startup
 from ganforge.utils.files import write_json
 
 CASES = {
     **dict.fromkeys(adversarial.CASES, adversarial.run),
     **dict.fromkeys(cyclegan.SIZES, cyclegan.run),
+    "choices": choices.run,
     "features": features.run,
     "loading": loading.run,
     "startup": startup.run,

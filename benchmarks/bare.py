@@ -32,6 +32,8 @@ class BareLoop:
         self.optimizer_g, self.optimizer_d = self.module.configure_optimizers()
         self.ema: EMA = build(config.callbacks.ema)
         self.ema.on_fit_start(None, self.module)
+        if "compile" in config.callbacks:
+            build(config.callbacks.compile).on_fit_start(None, self.module)
         self.data.setup()
         # What the data module asks of a trainer: where the images are to lie.
         self.data.trainer = SimpleNamespace(

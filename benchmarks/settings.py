@@ -1,7 +1,8 @@
 """What one benchmark measures, and the configuration that `ganforge train` would compose for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -41,6 +42,10 @@ class Settings:
     def images(self) -> Path:
         """Root of the image files, one class folder below it."""
         return Path(self.folder) / "images"
+
+    def changed(self, **changes: Any) -> "Settings":
+        """The same with some of it changed."""
+        return replace(self, **changes)
 
     @property
     def total_steps(self) -> int:

@@ -9,7 +9,17 @@ from typing import Any
 
 import torch
 
-from benchmarks import bare, cyclegan, features, lightning_run, loading, machine, paired, reference
+from benchmarks import (
+    bare,
+    choices,
+    cyclegan,
+    features,
+    lightning_run,
+    loading,
+    machine,
+    paired,
+    reference,
+)
 from benchmarks.settings import Settings, compose_training, pick_device
 from ganforge.commands.common import build
 from ganforge.utils.files import write_json
@@ -82,6 +92,7 @@ TASKS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     **{name: partial(measure, name) for name in MEASURES},
     "cyclegan-prepare": prepare_cyclegan,
     **{f"cyclegan-{name}": partial(measure_cyclegan, name) for name in cyclegan.VARIANTS},
+    "choices": choices.measure,
     "features": features.measure,
     "loading": loading.measure,
     "memory": lambda _: memory(),  # what the imports take

@@ -14,7 +14,7 @@ from benchmarks.reference import HingeTutorial, build_tutorial
 from benchmarks.settings import Settings, compose_training
 from torch import nn
 
-from benchmarks import features, growth, loading, startup
+from benchmarks import choices, features, growth, loading, startup
 from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
 from ganforge.metrics.cnn import CNNFeatures
@@ -57,6 +57,19 @@ def test_sngan_has_its_own_reference(tmp_path):
     assert tutorial.error_of_generator(scores).item() == pytest.approx(0.75)
     convolutions = [m for m in tutorial.discriminator.modules() if isinstance(m, nn.Conv2d)]
     assert all(hasattr(m, "parametrizations") for m in convolutions)
+
+
+@pytest.mark.parametrize("choice", choices.CHOICES)
+def test_every_choice_can_be_undone(choice, tmp_path):
+    config = compose_training(Settings(str(tmp_path), overrides=choices.CHOICES[choice]))
+    adam = build(config.model.optimizer_generator)([nn.Parameter(torch.zeros(1))])
+    changed = (
+        config.trainer.precision, config.model.channels_last, adam.defaults["fused"],
+        adam.defaults["foreach"], list(config.callbacks.ema.get("networks", ["generator"])),
+        "compile" in config.callbacks,
+    )  # fmt: skip
+    usual = ("auto", True, True, None, ["generator"], False)
+    assert (changed == usual) == (choice == "as configured")
 
 
 def test_the_bare_loop_of_features_gives_the_features(tmp_path):
