@@ -36,7 +36,6 @@ JOB = [
     "experiment=gaussian1d",
     "debug=fast",
     "logger=[]",
-    "~callbacks.theory",
     "trainer=ddp_sim",
     "data.batch_size=8",
     "data.source.train_count=64",

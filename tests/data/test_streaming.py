@@ -149,6 +149,16 @@ def test_the_order_stays_with_few_chunks():
     assert np.array_equal(np.concatenate([order.part(3, 0, 33), order.part(3, 33, 200)]), drawn)
 
 
+def test_an_object_store_gives_the_same_batches(packed, tmp_path):
+    """litdata fetches chunks of ``local:FOLDER`` into its cache, as it does from S3."""
+    remote = StreamingDataModule(
+        "set", f"local:{packed}", (3, SIZE, SIZE), tmp_path, 3, SIZE, 8, flip=True, window=4
+    )
+    for here, there in zip(loader(packed), remote.train_dataloader(), strict=True):
+        assert all(torch.equal(here[key], there[key]) for key in here)
+    assert len(list((tmp_path / "streams").rglob("*.bin"))) > 15
+
+
 def test_scores_find_real_images(packed):
     data = module(packed)
     taken = data.take("train", 50, seed=1)

@@ -100,8 +100,9 @@ def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) ->
         raise
     finally:
         finish_wandb(exit_code)
-    if trainer.is_global_zero:
-        print_training_report(run, trainer, module)
+    if not trainer.is_global_zero:
+        return None
+    print_training_report(run, trainer, module)
     return record_outcome(run, trainer)
 
 

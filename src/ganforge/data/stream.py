@@ -28,7 +28,7 @@ class Stream:
         need_litdata()
         from litdata import StreamingDataset
 
-        remote = {"cache_dir": str(cache_dir)} if "://" in path else {}
+        remote = {"cache_dir": str(cache_dir)} if is_remote(path) else {}
         self._open_reader = partial(
             StreamingDataset,
             path,
@@ -89,6 +89,11 @@ class Stream:
         if index.get(FACTS, {}).get("facts", {}).get("layout") != LAYOUT:
             raise UserError(f"'{path}' was not written by this ganforge pack: pack it again")
         return index
+
+
+def is_remote(path: str) -> bool:
+    """Whether chunks are fetched into a cache; ``local:FOLDER`` is an object store to try with."""
+    return "://" in path or path.startswith("local:")
 
 
 class ChunkOrder:

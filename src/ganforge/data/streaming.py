@@ -14,7 +14,7 @@ from torch import Tensor
 from ganforge.data.loader import BatchLoader
 from ganforge.data.module import check_whole, mirror_and_normalise
 from ganforge.data.source import SPLITS
-from ganforge.data.stream import ChunkOrder, Stream
+from ganforge.data.stream import ChunkOrder, Stream, is_remote
 from ganforge.utils.errors import UserError
 
 AHEAD = 2  # batches that are read while the device computes
@@ -91,7 +91,7 @@ class StreamingDataModule(lightning.LightningDataModule):
             check_whole(f"data.{what}", value)
         self.name, self.shape = name, tuple(shape)
         self.channels, self.size, self.batch_size = channels, size, batch_size
-        self.path = path if "://" in path else str(Path(path).expanduser())
+        self.path = path if is_remote(path) else str(Path(path).expanduser())
         self._cache_dir = Path(data_dir).expanduser() / "streams"
         self._flip, self._seed, self._minibatches = flip, seed, minibatches
         self._window, self._cache_size, self._options = window, cache_size, storage_options
@@ -162,9 +162,7 @@ class StreamingDataModule(lightning.LightningDataModule):
 
     def _open(self, split: str) -> Stream:
         path = f"{self.path.rstrip('/')}/{split}"
-        # Two streams in one cache folder would share their index file.
-        cache = self._cache_dir / path.replace("://", "_").replace("/", "_")
-        stream = Stream(path, cache, self._window, self._cache_size, self._options)
+        stream = Stream(path, self._cache_dir, self._window, self._cache_size, self._options)
         packed = [stream.facts["facts"][key] for key in ("channels", "size", "size")]
         if packed != list(self.shape):
             raise UserError(
