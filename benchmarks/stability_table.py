@@ -7,24 +7,19 @@ finished is skipped, so the command can be stopped and given again; several may 
 different ``seeds`` or ``rows``. ``rows=plain,ema`` takes some rows, ``report`` trains nothing.
 """
 
-import contextlib
 import json
-import os
 import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback
-from omegaconf import DictConfig, open_dict
 
-from ganforge.cli import config_dir
-from ganforge.commands.train import train
+from benchmarks.runs import Result, arguments_of, finished, run_once, spread
 
 WIDTH = 16
+BATCH = 64
 KIMG = 25.6
 SCORES = 4  # a run is scored so often, on so many images
 IMAGES = 1000
@@ -96,56 +91,35 @@ class StepClock(Callback):
         self.path.write_text(json.dumps({"seconds": self.seconds, "images": module.images_seen}))
 
 
-def config_of(folder: Path, data: str, row: str, seed: int, kimg: float) -> DictConfig:
-    """The configuration of one run."""
-    batch = 64
-    steps = round(1000 * kimg / batch)
+def run(folder: Path, data: str, row: str, seed: int, kimg: float) -> None:
+    """Train one row with one seed unless that is done."""
+    place = folder / data / row / f"seed{seed}"
+    steps = round(1000 * kimg / BATCH)
     overrides = [
-        f"data={data}", "data.size=32", f"data.batch_size={batch}", f"seed={seed}", "logger=[]",
+        f"data={data}", "data.size=32", f"data.batch_size={BATCH}", f"seed={seed}", "logger=[]",
         *ROWS[row][1], f"trainer.max_steps={steps}", "trainer.accelerator=cpu",
         "callbacks.image_quality.metrics=[{_target_:ganforge.metrics.scores.FID}]",
         f"callbacks.image_quality.every_n_steps={max(steps // SCORES, 1)}",
         f"callbacks.image_quality.n_images={IMAGES}",
         f"callbacks.sample_grid.every_n_steps={steps}",
         f"callbacks.checkpoints.every_n_steps={steps}",
-        f"paths.output_dir={folder}",
-        f"+callbacks.clock={{_target_:benchmarks.stability_table.StepClock,path:{folder}/time.json}}",
+        f"+callbacks.clock={{_target_:benchmarks.stability_table.StepClock,path:{place}/time.json}}",
     ]  # fmt: skip
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("train", overrides, return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    return config
+    print(data, row, seed, json.dumps(run_once(place, overrides, read)), flush=True)
 
 
-def run(folder: Path, data: str, row: str, seed: int, kimg: float) -> None:
-    """Train one row with one seed unless that is done."""
-    place = folder / data / row / f"seed{seed}"
-    if (place / "result.json").is_file():
-        return
-    place.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        train(config_of(place, data, row, seed, kimg))
-    scores = [score["value"] for score in json.loads((place / "scores.json").read_text())]
-    clock = json.loads((place / "time.json").read_text())
-    result = {
-        "fid": scores,
-        "kimg": kimg,
-        "img_s": clock["images"] / clock["seconds"],
-        "minutes": (time.monotonic() - started) / 60,
-    }
-    (place / "result.json").write_text(json.dumps(result))
-    print(data, row, seed, json.dumps(result), flush=True)
+def read(folder: Path) -> Result:
+    """All FIDs of a run, and the images a second of its steps."""
+    clock = json.loads((folder / "time.json").read_text())
+    scores = [score["value"] for score in json.loads((folder / "scores.json").read_text())]
+    return {"fid": scores, "img_s": clock["images"] / clock["seconds"]}
 
 
 def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
     """The Markdown table of what is finished."""
     lines = ["| model | FID(best) | FID(end) | collapsed | img/s |", "|---|---|---|---|---|"]
     for row in rows:
-        paths = [folder / data / row / f"seed{seed}" / "result.json" for seed in seeds]
-        found = [json.loads(path.read_text()) for path in paths if path.is_file()]
+        found = finished(folder / data / row, seeds)
         if not found:
             continue
         best = [min(one["fid"]) for one in found]
@@ -159,21 +133,14 @@ def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
     return "\n".join(lines)
 
 
-def spread(values: list[float]) -> str:
-    """The mean, and every value behind it."""
-    return f"{statistics.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
-
-
-def main(arguments: list[str]) -> None:
-    given = dict(item.split("=", 1) for item in arguments if "=" in item)
-    data = given.get("data", "avatars")
-    seeds = [int(seed) for seed in given.get("seeds", "0,1,2").split(",")]
-    rows = given["rows"].split(",") if "rows" in given else list(ROWS)
-    folder = Path(given.get("output", "outputs/stability")).resolve()
-    if "report" not in arguments:
+def main(given: list[str]) -> None:
+    named, rows, seeds = arguments_of(given, list(ROWS))
+    data, kimg = named.get("data", "avatars"), float(named.get("kimg", KIMG))
+    folder = Path(named.get("output", "outputs/stability")).resolve()
+    if "report" not in given:
         for seed in seeds:
             for row in rows:
-                run(folder, data, row, seed, float(given.get("kimg", KIMG)))
+                run(folder, data, row, seed, kimg)
     print(report(folder, data, rows, seeds))
 
 

@@ -17,6 +17,7 @@ NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "image_folder", "mnist", "s
 MODEL_OF_DATA = {
     "gaussian1d": ["experiment=gaussian1d"],
     "ring2d": ["experiment=ring2d"],
+    "grid2d": ["experiment=grid2d"],
 }
 SMALL_NETWORKS = ["model.generator.width=8", "model.discriminator.width=8"]
 
@@ -105,7 +106,7 @@ def test_every_choice_steps_with_dcgan(
     step([*small, *logger, *choice.split()], tmp_path, data_dir)
 
 
-@pytest.mark.parametrize("toy", ["gaussian1d", "ring2d"])
+@pytest.mark.parametrize("toy", ["gaussian1d", "ring2d", "grid2d"])
 def test_toy_experiments_step(toy: str, tmp_path: Path, data_dir: Path) -> None:
     step([f"experiment={toy}", "debug=fast", "logger=[]"], tmp_path, data_dir)
     assert (tmp_path / "samples" / "training.gif").is_file()

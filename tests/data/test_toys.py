@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganforge.data.module import ImageDataModule
-from ganforge.data.toys import Gaussian1D, Ring2D
+from ganforge.data.toys import Gaussian1D, Grid2D, Ring2D
 from ganforge.utils.errors import UserError
 
 
@@ -39,6 +39,19 @@ def test_the_ring_lies_around_its_modes(tmp_path):
     assert data.class_names == list("01234567")
 
 
+def test_the_grid_lies_around_its_modes(tmp_path):
+    source = Grid2D(side=5, spacing=2.0, std=0.05)
+    data = ImageDataModule("grid2d", source, (2,), tmp_path)
+    centers = torch.from_numpy(source.centers()).float()
+    assert len(centers.unique(dim=0)) == 25
+    assert sorted(centers.flatten().unique().tolist()) == [-4, -2, 0, 2, 4]
+    assert source.radius == 4
+    train = data.split("train")
+    assert (train.images - centers[train.labels]).std().item() == pytest.approx(0.05, rel=0.01)
+    shares = torch.bincount(train.labels) / len(train)
+    assert shares.tolist() == pytest.approx([1 / 25] * 25, abs=0.005)
+
+
 def test_rows_follow_the_seed_and_splits_differ():
     def rows(split, seed):
         (chunk,) = Gaussian1D(seed=seed, train_count=50, test_count=50).chunks(split, None, None)
@@ -56,9 +69,12 @@ def test_rows_follow_the_seed_and_splits_differ():
         lambda: Gaussian1D(train_count=0),
         lambda: Ring2D(modes=0),
         lambda: Ring2D(radius=-1),
+        lambda: Ring2D(std=-1),
+        lambda: Grid2D(side=0),
+        lambda: Grid2D(spacing=0),
         lambda: Gaussian1D().check(64, 3),
     ],
 )
 def test_impossible_toys_are_refused(make):
-    with pytest.raises(UserError, match=r"toy|ring2d"):
+    with pytest.raises(UserError, match=r"toy|ring2d|grid2d"):
         make()

@@ -56,42 +56,41 @@ class Gaussian1D:
         return np.exp(-0.5 * z**2) / (self.std * math.sqrt(2 * math.pi))
 
 
-class Ring2D:
-    """Equal Gaussians on a circle (Metz et al. 2017, section 3.1); the label is the mode."""
+class Mixture2D:
+    """Equal Gaussians around ``centers``, the outermost at ``radius``; the label is the mode."""
 
     label = None
+    title = "mixture2d"
 
     def __init__(
         self,
-        modes: int = 8,
-        radius: float = 2.0,
+        centers: np.ndarray,
         std: float = 0.05,
         train_count: int = 100_000,
         test_count: int = 10_000,
         seed: int = 0,
     ) -> None:
         _check_toy(std, train_count, test_count)
-        if modes < 1 or radius <= 0:
-            raise UserError(
-                f"ring2d has {modes} modes and radius {radius}: at least one mode and a radius "
-                "above 0 are needed."
-            )
-        self.modes, self.radius, self.std, self.seed = modes, radius, std, seed
+        self._centers = centers
+        self.radius = float(np.abs(centers).max())
+        self.std, self.seed = std, seed
         self._counts = dict(zip(SPLITS, (train_count, test_count), strict=True))
 
     def check(self, size: int | None, channels: int | None) -> None:
         """Refuse an image size: a toy has none."""
         _refuse_size(size, channels)
 
+    def facts(self) -> dict[str, Any]:
+        """Return the parameters that decide the centers."""
+        raise NotImplementedError
+
     def key(self) -> dict[str, Any]:
         """Return the parameters."""
-        facts = {"toy": "ring2d", "modes": self.modes, "radius": self.radius, "std": self.std}
-        return facts | _draws(self)
+        return {"toy": self.title, **self.facts(), "std": self.std} | _draws(self)
 
     def centers(self) -> np.ndarray:
         """Return the means of the modes, float64 ``modes×2``."""
-        angles = 2 * np.pi * np.arange(self.modes) / self.modes
-        return self.radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return self._centers
 
     def chunks(
         self,
@@ -101,16 +100,57 @@ class Ring2D:
     ) -> Iterator[Chunk]:
         """Yield all rows ``N×2`` at once, labelled with the mode they were drawn from."""
         rng = np.random.default_rng([self.seed, SPLITS.index(split)])
-        labels = rng.integers(self.modes, size=self._counts[split])
-        rows = self.centers()[labels] + self.std * rng.standard_normal((len(labels), 2))
+        labels = rng.integers(len(self._centers), size=self._counts[split])
+        rows = self._centers[labels] + self.std * rng.standard_normal((len(labels), 2))
         yield Chunk(rows.astype(np.float32), labels)
 
     def names(self) -> Names:
         """Name the modes by their number."""
-        return Names(classes=[str(mode) for mode in range(self.modes)])
+        return Names(classes=[str(mode) for mode in range(len(self._centers))])
 
 
-def _draws(toy: Gaussian1D | Ring2D) -> dict[str, Any]:
+class Ring2D(Mixture2D):
+    """Gaussians on a circle (Metz et al. 2017, section 3.1)."""
+
+    title = "ring2d"
+
+    def __init__(self, modes: int = 8, radius: float = 2.0, **options: Any) -> None:
+        if modes < 1 or radius <= 0:
+            raise UserError(
+                f"ring2d has {modes} modes and radius {radius}: at least one mode and a radius "
+                "above 0 are needed."
+            )
+        angles = 2 * np.pi * np.arange(modes) / modes
+        super().__init__(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), **options)
+        self.modes, self.radius = modes, radius
+
+    def facts(self) -> dict[str, Any]:
+        """Return how many modes lie how far out."""
+        return {"modes": self.modes, "radius": self.radius}
+
+
+class Grid2D(Mixture2D):
+    """Gaussians on a square grid around 0 (Srivastava et al. 2017, VEEGAN: 5×5, 2 apart)."""
+
+    title = "grid2d"
+
+    def __init__(self, side: int = 5, spacing: float = 2.0, **options: Any) -> None:
+        if side < 1 or spacing <= 0:
+            raise UserError(
+                f"grid2d has {side} modes a side, {spacing} apart: at least one mode and a spacing "
+                "above 0 are needed."
+            )
+        line = spacing * (np.arange(side) - (side - 1) / 2)
+        grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+        super().__init__(grid, **options)
+        self.side, self.spacing = side, spacing
+
+    def facts(self) -> dict[str, Any]:
+        """Return how many modes a side lie how far apart."""
+        return {"side": self.side, "spacing": self.spacing}
+
+
+def _draws(toy: Gaussian1D | Mixture2D) -> dict[str, Any]:
     return {"counts": toy._counts, "seed": toy.seed}
 
 
