@@ -56,6 +56,26 @@ def test_a_class_by_number_and_by_name(runs: Path, tmp_path: Path) -> None:
     assert pictures(tmp_path / "name") != pictures(tmp_path / "other")
 
 
+def test_a_bundle_knows_its_classes(runs: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    assert ganforge("export", f"run={runs / 'steered'}", "checkpoint=last", f"output={bundle}") == 0
+    for name, run in {"run": runs / "steered", "bundle": bundle}.items():
+        arguments = [f"run={run}", "checkpoint=last", "n=3", "class=afro"]
+        assert ganforge("generate", *arguments, f"output={tmp_path / name}_pictures") == 0
+    assert pictures(tmp_path / "run_pictures") == pictures(tmp_path / "bundle_pictures")
+
+
+def test_explore_asks_for_a_class(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANFORGE_DATA", str(runs / "data"))
+    arguments = ["explore", f"run={runs / 'steered'}", "tool=interpolation", "tool.steps=4"]
+    assert ganforge(*arguments) == 2
+    assert "class=0" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert ganforge(*arguments, "class=afro", f"output={tmp_path}") == 0
+    assert list(tmp_path.glob("*.png"))
+
+
 def test_truncation_changes_the_pictures(runs: Path, tmp_path: Path) -> None:
     for name, choice in {"all": "null", "cut": "0.7", "again": "0.7"}.items():
         arguments = [f"run={runs / 'free'}", "n=2", f"truncation={choice}"]
@@ -76,6 +96,7 @@ def test_the_grid_of_training_has_a_column_a_class(runs: Path) -> None:
         ("steered", "class=mohawk", ["mohawk", "0 to 5"]),
         ("free", "class=1", ["unconditional", "conditioning=projection"]),
         ("free", "truncation=0", ["truncation=0", "above 0"]),
+        ("free", "truncation=much", ["truncation=much", "no number"]),
     ],
 )
 def test_mistakes_are_a_sentence(

@@ -23,12 +23,16 @@ LARGEST_CONFIG = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle holds: the parts of a configuration, tensors by name, and where from."""
+    """What a bundle holds: the parts of a configuration, tensors by name, and where from.
+
+    ``classes`` are the names of a conditional model's classes.
+    """
 
     config: DictConfig
     weights: dict[str, Tensor]
     step: int
     ema: bool
+    classes: list[str] | None = None
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -51,6 +55,7 @@ def write_bundle(bundle: Bundle, folder: Path, name: str) -> None:
         "step": bundle.step,
         "averaged_weights": bundle.ema,
         "weights": {"file": WEIGHTS, "sha256": file_sha256(folder / WEIGHTS)},
+        **({"classes": bundle.classes} if bundle.classes else {}),
         **plain,
     }
     write_json(facts, folder / CONFIG)
@@ -64,7 +69,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     weights = _read_weights(folder / WEIGHTS, facts["weights"]["sha256"])
     config: Any = OmegaConf.create({key: facts.get(key) for key in ("model", "data", "features")})
     _fill_places(config)
-    return Bundle(config, weights, facts["step"], facts["averaged_weights"])
+    classes = facts.get("classes")
+    return Bundle(config, weights, facts["step"], facts["averaged_weights"], classes)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -93,13 +99,14 @@ def read_facts(path: Path) -> dict[str, Any]:
 def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
     """Whether each entry that a bundle needs is there and of its type."""
     model, data, weights = (facts.get(key) for key in ("model", "data", "weights"))
-    step = facts.get("step")
+    step, classes = facts.get("step"), facts.get("classes", [])
     return {
         "model": isinstance(model, dict) and is_model_class(model.get("_target_")),
         "data": isinstance(data, dict) and isinstance(data.get("shape"), list),
         "weights": isinstance(weights, dict) and isinstance(weights.get("sha256"), str),
         "step": isinstance(step, int) and not isinstance(step, bool) and step >= 0,
         "averaged_weights": isinstance(facts.get("averaged_weights"), bool),
+        "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
     }
 
 

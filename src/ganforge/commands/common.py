@@ -124,7 +124,7 @@ def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
     module = build(bundle.config.model)
     module.load_state_dict(bundle.weights)
     module.to(pick_device(device)).eval()
-    return LoadedRun(Run(folder), bundle.config, module, bundle.step, bundle.ema)
+    return LoadedRun(Run(folder), bundle.config, module, bundle.step, bundle.ema, bundle.classes)
 
 
 def build_data(loaded: LoadedRun, data_path: str | None) -> Any:

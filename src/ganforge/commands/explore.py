@@ -1,8 +1,10 @@
 """``ganforge explore``: what a generator learned, by tools that walk, add, search, dissect."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
@@ -11,11 +13,13 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from ganforge.commands.common import LoadedRun, build, build_data, load_run
 from ganforge.commands.explore_files import write_findings
+from ganforge.commands.generate import class_number
 from ganforge.commands.report import shown
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
 from ganforge.latent.space import Reals, Space, Tool
 from ganforge.metrics.cnn import CNNFeatures, Residual, resize
 from ganforge.metrics.features import with_channels
+from ganforge.networks.conditional import Steered
 from ganforge.utils.errors import UserError
 
 
@@ -68,13 +72,14 @@ def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
     module, extractor = loaded.module, build(chosen)
+    generator, generate = of_one_class(loaded, config["class"])
     extractor.to(module.device)
     classifies = isinstance(extractor, CNNFeatures)
     return Space(
-        generator=module.generator.requires_grad_(False),
+        generator=generator.requires_grad_(False),
         latent_dim=module.latent_dim,
         draw=module.draw_latents,
-        generate=module.generate,
+        generate=generate,
         features=lambda images: extractor(images.to(module.device)).features,
         train=reals(data, "train"),
         test=reals(data, "test"),
@@ -84,6 +89,26 @@ def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
         names=extractor.heads if classifies else {},
         activations=Activations(extractor) if classifies else None,
     )
+
+
+def of_one_class(loaded: LoadedRun, wanted: object) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The generator and ``generate``, as functions of latents alone; a UserError asks for a class.
+
+    The tools move through latents: a class that changed on the way would hide what they show.
+    """
+    module, number = loaded.module, class_number(loaded, wanted)
+    if getattr(module, "num_classes", None) is None:
+        return module.generator, module.generate
+    if number is None:
+        raise UserError(
+            f"{loaded.run.folder} holds a conditional model of {module.num_classes} classes: say "
+            f"which one to explore, such as class=0 ({(loaded.classes or ['the first'])[0]})"
+        )
+
+    def generate(z: Tensor) -> Tensor:
+        return module.generate(z, torch.full((len(z),), number))
+
+    return Steered(module.generator, number), generate
 
 
 def reals(data: Any, split: str) -> Reals:

@@ -49,7 +49,8 @@ def export(config: DictConfig) -> None:
         state = loaded.module.state_dict()
         weights = {key: state[key] for key in skeleton.state_dict()}
         name = loaded.run.folder.name
-        write_bundle(Bundle(parts, weights, loaded.step, loaded.ema), folder, name)
+        bundle = Bundle(parts, weights, loaded.step, loaded.ema, loaded.classes)
+        write_bundle(bundle, folder, name)
         _check_pictures(loaded, load_bundle(folder, config.device))
         pictures = write_pictures(loaded, folder) if config.picture else {}
         card = Card(loaded, name, pictures, config.license, Path(output.name))

@@ -60,8 +60,8 @@ def generate(config: DictConfig) -> None:
         raise UserError(f"n={config.n} is not a count of images between 1 and 1000000")
     if config.seed < 0:
         raise UserError(f"seed={config.seed} must not be negative")
-    if config.truncation is not None and not config.truncation > 0:
-        raise UserError(f"truncation={config.truncation} must be above 0, or null for none")
+    if (cut := config.truncation) is not None and not (isinstance(cut, int | float) and cut > 0):
+        raise UserError(f"truncation={cut} is no number above 0: 0.7 is usual, null for none")
     loaded = load_run(config.run, config.checkpoint, config.device)
     need_latents(loaded)
     number = class_number(loaded, config["class"])

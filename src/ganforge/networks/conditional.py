@@ -1,12 +1,10 @@
 """How labels enter networks: int64 ``N``, one class a sample.
 
 A generator takes a *label entry*, which makes its norms and widens its latents; a discriminator
-takes a *head*, which reads its last features. Networks without labels use ``NoLabels``, ``NoHead``.
+takes a *head*, which reads its last features. Without labels these are ``NoLabels``, ``NoHead``.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -39,76 +37,45 @@ def run(layers: Iterable[nn.Module], x: Tensor, labels: Tensor | None) -> Tensor
     return x
 
 
-class LabelEntry(Protocol):
-    """How a generator takes labels: ``width`` columns that it adds to latents, and its norms."""
+class NoLabels(nn.Module):
+    """No labels: plain batch norm, plain latents. The base of all label entries.
 
-    width: int
+    ``width`` columns are added to latents; ``norm`` makes the layer in batch norm's place.
+    """
 
-    def norm(self, channels: int) -> nn.Module:
-        """The layer in batch norm's place."""
-
-    def latents(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """``N×D`` to ``N×(D + width)``."""
-
-    def beside_latents(self) -> "LabelEntry":
-        """The entry of a network without norms: labels beside the latents."""
-
-
-@dataclass(frozen=True)
-class NoLabels:
-    """Plain batch norm, plain latents."""
-
-    width: int = 0
+    width = 0
 
     def norm(self, channels: int) -> nn.Module:
         """Batch norm."""
         return nn.BatchNorm2d(channels)
 
     def latents(self, z: Tensor, labels: Tensor | None) -> Tensor:  # noqa: ARG002
-        """As they are."""
+        """``N×D`` to ``N×(D + width)``: as they are."""
         return z
 
     def beside_latents(self) -> "NoLabels":
-        """Itself."""
+        """The entry of a network without norms: labels go beside the latents."""
         return self
 
 
-@dataclass(frozen=True)
-class LabelConcat:
+class LabelConcat(NoLabels):
     """A one-hot label beside the latents (Mirza & Osindero 2014)."""
 
-    num_classes: int
-
-    def __post_init__(self) -> None:
-        check_classes(self.num_classes)
-
-    @property
-    def width(self) -> int:
-        """One column a class."""
-        return self.num_classes
-
-    def norm(self, channels: int) -> nn.Module:
-        """Plain batch norm."""
-        return nn.BatchNorm2d(channels)
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = self.width = check_classes(num_classes)
 
     def latents(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Latents, then a 1 in the column of the class."""
         return torch.cat([z, F.one_hot(needed(labels), self.num_classes).to(z)], dim=1)
 
-    def beside_latents(self) -> "LabelConcat":
-        """Itself."""
-        return self
 
-
-@dataclass(frozen=True)
-class LabelNorm:
+class LabelNorm(NoLabels):
     """Class-conditional batch norm, as in SNGAN and BigGAN; latents stay as they are."""
 
-    num_classes: int
-    width: int = 0
-
-    def __post_init__(self) -> None:
-        check_classes(self.num_classes)
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = check_classes(num_classes)
 
     def norm(self, channels: int) -> nn.Module:
         """Batch norm with a scale and a shift for each class."""
@@ -120,8 +87,20 @@ class LabelNorm:
         return z
 
     def beside_latents(self) -> LabelConcat:
-        """There is no norm to steer: labels go beside the latents."""
+        """There is no norm to steer."""
         return LabelConcat(self.num_classes)
+
+
+class Steered(nn.Module):
+    """A conditional generator that makes one class only: latents to images again."""
+
+    def __init__(self, generator: nn.Module, label: int) -> None:
+        super().__init__()
+        self.generator, self.label = generator, label
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images of the class."""
+        return self.generator(z, torch.full((len(z),), self.label, device=z.device))
 
 
 class NoHead(nn.Module):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ganforge.networks.conditional import (
     HeadFactory,
-    LabelEntry,
     NoHead,
     NoLabels,
     run,
@@ -62,7 +61,7 @@ class DCGANGenerator(nn.Module):
         channels: int,
         size: int,
         width: int = 64,
-        labels: LabelEntry | None = None,
+        labels: NoLabels | None = None,
     ) -> None:
         super().__init__()
         self.labels = labels or NoLabels()

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ganforge.networks.conditional import (
     HeadFactory,
-    LabelEntry,
     NoHead,
     NoLabels,
     score,
@@ -36,7 +35,7 @@ class MLPGenerator(nn.Module):
         shape: Sequence[int],
         hidden: Sequence[int],
         output: nn.Module,
-        labels: LabelEntry | None = None,
+        labels: NoLabels | None = None,
     ) -> None:
         super().__init__()
         self.labels = (labels or NoLabels()).beside_latents()

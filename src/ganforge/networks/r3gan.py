@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from ganforge.networks.conditional import (
     HeadFactory,
-    LabelEntry,
     NoHead,
     NoLabels,
     score,
@@ -104,7 +103,7 @@ class R3GANGenerator(nn.Module):
         blocks: int = 2,
         expansion: int = 2,
         group_size: int = 16,
-        labels: LabelEntry | None = None,
+        labels: NoLabels | None = None,
     ) -> None:
         super().__init__()
         self.labels = (labels or NoLabels()).beside_latents()

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ganforge.networks.conditional import (
     HeadFactory,
-    LabelEntry,
     NoHead,
     NoLabels,
     run,
@@ -52,7 +51,7 @@ def initialize(block: nn.Module) -> None:
 class UpBlock(nn.Module):
     """Norm, ReLU, twice as large, convolve; norm, ReLU, convolve; beside it a resized skip."""
 
-    def __init__(self, inputs: int, outputs: int, labels: LabelEntry) -> None:
+    def __init__(self, inputs: int, outputs: int, labels: NoLabels) -> None:
         super().__init__()
         self.body = nn.ModuleList(
             [
@@ -82,7 +81,7 @@ class SNGANGenerator(nn.Module):
         channels: int,
         size: int,
         width: int = 64,
-        labels: LabelEntry | None = None,
+        labels: NoLabels | None = None,
     ) -> None:
         super().__init__()
         self.labels = labels or NoLabels()
