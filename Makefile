@@ -31,7 +31,7 @@ evaluate: $(STAMP)  ## score the newest run (RUN=outputs/... another one)
 generate: $(STAMP)  ## draw pictures with the newest run (RUN=outputs/... another one)
 	@$(BIN)/ganforge generate run=$(RUN) $(ARGS)
 
-bench: $(STAMP)  ## measure images per second against a plain training loop
+bench: $(STAMP)  ## measure speed beside plain programs (ARGS="case=dcgan32" for one)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP)  ## check style and formatting

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,10 @@ def further_processes(trainer: Trainer, config: DictConfig, run: Run) -> Iterato
             threading.Thread(target=_watch, args=(children, over), daemon=True).start()
         yield
         _wait(children)
+    except RuntimeError as error:  # as that a connection was closed
+        if _failed(children):
+            raise RuntimeError(_failure(children)) from error
+        raise
     finally:
         over.set()
         _stop(children)
@@ -102,6 +107,16 @@ def _wait(children: list[subprocess.Popen]) -> None:
         child.wait()
     if any(child.returncode for child in children):
         raise RuntimeError(_failure(children))
+
+
+def _failed(children: list[subprocess.Popen]) -> bool:
+    """Whether another process failed; it may take a moment longer to end than its connections."""
+    ends = time.monotonic() + GRACE
+    while children and time.monotonic() < ends:
+        if any(child.poll() for child in children):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _failure(children: list[subprocess.Popen]) -> str:
