@@ -88,11 +88,11 @@ def step_flops(settings: Settings) -> float:
     return float(counter.get_total_flops())
 
 
-def measure(settings: Settings) -> float:
-    """Seconds of the timed steps."""
+def measure(settings: Settings) -> Stopwatch:
+    """The timed steps."""
     loop = BareLoop(settings)
     watch = Stopwatch(settings.warmup, settings.steps, loop.device)
     for _ in range(settings.total_steps):
         loop.step()
         watch.tick()
-    return watch.seconds
+    return watch

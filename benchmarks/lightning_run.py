@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, seed_everything
 
 from benchmarks.settings import Settings, compose_training
-from benchmarks.stopwatch import StopwatchCallback
+from benchmarks.stopwatch import Stopwatch, StopwatchCallback
 from ganforge.commands.common import build
 from ganforge.commands.train import build_trainer, keep_quiet, log_config
 from ganforge.models.gan import GAN
@@ -25,8 +25,8 @@ def fit(settings: Settings, observer: Callback) -> GAN:
     return module
 
 
-def measure(settings: Settings) -> float:
-    """Seconds of the timed steps."""
+def measure(settings: Settings) -> Stopwatch:
+    """The timed steps."""
     timer = StopwatchCallback(settings.warmup, settings.steps)
     fit(settings, timer)
-    return timer.watch.seconds
+    return timer.watch

@@ -144,10 +144,10 @@ def train(
                 return
 
 
-def measure(settings: Settings) -> float:
-    """Seconds of the timed steps."""
+def measure(settings: Settings) -> Stopwatch:
+    """The timed steps."""
     tutorial, device = build_tutorial(settings)
     loader = DataLoader(image_files(settings), settings.batch_size, shuffle=True, num_workers=0)
     watch = Stopwatch(settings.warmup, settings.steps, device)
     train(tutorial, loader, device, settings.total_steps, watch.tick)
-    return watch.seconds
+    return watch

@@ -64,6 +64,15 @@ class Results:
         speed, unit = (self.of(name, "images_per_second") for name in (variant, base))
         return Spread.of([a / b for a, b in zip(speed, unit, strict=True)])
 
+    def ratio_of_computing(self) -> Spread:
+        """Seconds on all cores of the reference over ganforge's: what other programs took is out.
+
+        It is a ratio of speeds only where both use one thread, or all cores all the time.
+        """
+        key = "computing_per_step"
+        unit, ours = (self.of(name, key) for name in ("reference", "ganforge"))
+        return Spread.of([a / b for a, b in zip(unit, ours, strict=True)])
+
     def share_of_peak(self, variant: str) -> float:
         """Operations a second over those of a large matrix product in the same precision."""
         precision = "32-true" if variant == "reference" else self.machine["precision"]
@@ -82,6 +91,7 @@ class Results:
         overhead = {"lightning_overhead": vars(Spread.of(self.overheads))} if self.overheads else {}
         return {
             "speedup": vars(self.ratio("ganforge", "reference")),
+            "speedup_of_computing": vars(self.ratio_of_computing()),
             **overhead,
             "share_of_peak": {name: self.share_of_peak(name) for name in self.variants},
         }
@@ -109,6 +119,12 @@ class Results:
             console.print(
                 "A step under Lightning, with its logging, takes longer than the same step in a "
                 f"bare loop by {Spread.of(self.overheads).text('.1%')}",
+                highlight=False,
+            )
+        if self.machine["kind"] == "cpu":
+            console.print(
+                "Computing time of a step on all cores, reference over ganforge: "
+                f"{self.ratio_of_computing().text('.2f')}",
                 highlight=False,
             )
         console.print(self._circumstances(), highlight=False)

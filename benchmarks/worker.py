@@ -21,11 +21,12 @@ from benchmarks import (
     reference,
 )
 from benchmarks.settings import Settings, compose_training, pick_device
+from benchmarks.stopwatch import Stopwatch
 from ganforge.commands.common import build
 from ganforge.utils.files import write_json
 from ganforge.utils.images import to_pil
 
-MEASURES: dict[str, Callable[[Settings], float]] = {
+MEASURES: dict[str, Callable[[Settings], Stopwatch]] = {
     "reference": reference.measure,
     "ganforge": lightning_run.measure,
     "bare": bare.measure,
@@ -63,10 +64,11 @@ def prepare_cyclegan(settings: Settings) -> dict[str, Any]:
 
 def measure(name: str, settings: Settings) -> dict[str, Any]:
     """Images a second and peak memory of one variant."""
-    seconds = MEASURES[name](settings)
+    watch = MEASURES[name](settings)
     return {
-        "images_per_second": settings.steps * settings.batch_size / seconds,
-        "milliseconds_per_step": 1000 * seconds / settings.steps,
+        "images_per_second": settings.steps * settings.batch_size / watch.seconds,
+        "milliseconds_per_step": 1000 * watch.seconds / settings.steps,
+        "computing_per_step": 1000 * watch.computing / settings.steps,
         **memory(),
     }
 

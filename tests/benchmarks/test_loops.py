@@ -81,7 +81,10 @@ def test_ratios_are_taken_round_by_round():
     def measured(reference, ganforge, peak):
         speeds = {"reference": reference, "bare": 2 * ganforge, "ganforge": ganforge}
         return {
-            **{n: {"images_per_second": s, "peak_memory": 10**9} for n, s in speeds.items()},
+            **{
+                n: {"images_per_second": s, "computing_per_step": 1 / s, "peak_memory": 10**9}
+                for n, s in speeds.items()
+            },
             "peak": {"flops": {"32-true": peak, "bf16-mixed": 4 * peak}},
             "load_average": 1.0,
         }
