@@ -1,0 +1,84 @@
+"""What needs CUDA: ``pytest -m gpu``. Not run where it was written: there was no such device."""
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from ganforge.callbacks.compile import Compile
+from ganforge.callbacks.ema import EMA
+from ganforge.commands.common import build
+from ganforge.commands.devices import pick_precision
+from helpers import TINY_AVATARS, composed
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+class Losses(Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        names = ("discriminator/loss", "generator/loss")
+        self.seen.append([trainer.callback_metrics[name].item() for name in names])
+
+
+class NoWaiting(Callback):
+    """CUDA itself raises where the host waits, in the steps that are not logged."""
+
+    def __init__(self):
+        self.watched = 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        logged = (trainer.global_step + 1) % trainer.log_every_n_steps == 0
+        # The first steps allocate, and choose kernels.
+        if trainer.global_step > 2 and not logged:
+            torch.cuda.set_sync_debug_mode("error")
+            self.watched += 1
+
+    def on_train_batch_end(self, *_):
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def fit(tmp_path, *callbacks, steps=8, log_every=1, precision="32-true"):
+    config = composed("train", TINY_AVATARS, tmp_path, tmp_path)
+    module, data = build(config.model), build(config.data)
+    trainer = Trainer(
+        max_steps=steps, max_epochs=-1, accelerator="cuda", devices=1, precision=precision,
+        callbacks=list(callbacks), logger=False, log_every_n_steps=log_every,
+        limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=data)
+    return module, trainer
+
+
+def test_a_step_does_not_make_the_host_wait(tmp_path):
+    watch = NoWaiting()
+    fit(tmp_path, EMA(), watch, steps=9, log_every=4)
+    assert watch.watched >= 4
+
+
+def test_a_small_set_lies_on_the_device(tmp_path):
+    _, trainer = fit(tmp_path, steps=1)
+    batch = next(iter(trainer.datamodule.train_dataloader()))
+    assert batch["image"].is_cuda
+    assert batch["image"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("mode", [None, "reduce-overhead"], ids=["compiled", "cuda_graphs"])
+def test_a_compiled_generator_trains_alike(mode, tmp_path):
+    plain, compiled = Losses(), Losses()
+    torch.manual_seed(0)
+    fit(tmp_path, plain)
+    torch.manual_seed(0)
+    fit(tmp_path, Compile(mode=mode), compiled)
+    torch.testing.assert_close(
+        torch.tensor(compiled.seen), torch.tensor(plain.seen), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_bf16_is_chosen_where_the_device_computes_it():
+    expected = torch.cuda.is_bf16_supported(including_emulation=False)
+    assert pick_precision("auto", "auto") == ("bf16-mixed" if expected else "32-true")
