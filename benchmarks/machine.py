@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +58,12 @@ def _convolution(batch: int, device: torch.device, dtype: torch.dtype) -> tuple[
 
 def _best(run: Work, operations: float, device: torch.device, seconds: float) -> float:
     best, end = 0.0, worked(device) + seconds
-    for turn in count():
+    run().flatten()[0].item()
+    while best == 0 or worked(device) < end:
         start = worked(device)
         run().flatten()[0].item()  # reading a value waits for the device
         best = max(best, operations / (worked(device) - start))
-        if turn and worked(device) > end:
-            return best
+    return best
 
 
 def worked(device: torch.device) -> float:
