@@ -1,20 +1,19 @@
 """The Inception network of the FID papers: TensorFlow's weights and its reference resize."""
 
 import io
-import os
-import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ganforge.metrics.features import Features, check_images, with_channels
-from ganforge.utils.errors import DamagedFileError, UserError
-from ganforge.utils.files import atomic_path, file_sha256
+from ganforge.metrics.weights import Published
+from ganforge.utils.errors import DamagedFileError
+from ganforge.utils.files import file_sha256
 
 ENVIRONMENT = "GANFORGE_INCEPTION"
-TIMEOUT_SECONDS = 20
 
 
 class InceptionFeatures:
@@ -29,7 +28,15 @@ class InceptionFeatures:
     dim = 2048
     resize = "bilinear as in TensorFlow 1, no antialias"
 
-    def __init__(self, weights: str | Path | None = None, data_dir: str | Path = ".") -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        data_dir: str | Path = ".",
+        resizer: "CleanResize | None" = None,
+    ) -> None:
+        self.resizer = resizer
+        if resizer is not None:
+            self.resize = resizer.words
         path = find_weights(weights, Path(data_dir).expanduser() / "weights")
         self.sha256 = file_sha256(path)
         self.network = _load(path)
@@ -43,8 +50,28 @@ class InceptionFeatures:
     def __call__(self, images: Tensor) -> Features:
         """Return the 2048 pooled features and the 1008 logits without bias."""
         device = next(self.network.parameters()).device
-        features, logits = self.network(with_channels(check_images(images), 3).to(device))
+        images = with_channels(check_images(images), 3).to(device)
+        if self.resizer is not None:
+            images = self.resizer(images, self.size)
+        features, logits = self.network(images)
         return Features(features, logits)
+
+
+class CleanResize:
+    """The resize of clean-fid (Parmar et al. 2022): Pillow's bicubic filter, with antialias.
+
+    The result is rounded, because torch-fidelity's network takes uint8; clean-fid goes on with
+    floats. docs/results.md tells what that moves.
+    """
+
+    words = "bicubic, antialias, as in clean-fid, rounded"
+
+    def __call__(self, images: Tensor, size: int) -> Tensor:
+        """Resize uint8 images to ``size×size``."""
+        if images.shape[-2:] == (size, size):
+            return images
+        floats = F.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
+        return floats.round().clamp(0, 255).byte()
 
 
 def url() -> str:
@@ -56,38 +83,9 @@ def url() -> str:
 
 def find_weights(weights: str | Path | None, folder: Path) -> Path:
     """Return the weights file, downloading it into ``folder`` if no place names one."""
-    named = weights or os.environ.get(ENVIRONMENT)
-    if named:
-        path = Path(named).expanduser()
-        if path.is_file():
-            return path
-        origin = "features.weights" if weights else ENVIRONMENT
-        raise UserError(f"There is no Inception weights file {path}, which {origin} names.")
-    path = folder / url().rsplit("/", 1)[1]
-    if not path.is_file():
-        _download(path)
-    return path
-
-
-def _download(path: Path) -> None:
-    """Fetch the weights and check them against the hash in their name."""
-    try:
-        with atomic_path(path) as temporary:
-            with (
-                urllib.request.urlopen(url(), timeout=TIMEOUT_SECONDS) as reply,
-                temporary.open("wb") as file,
-            ):
-                while block := reply.read(1 << 20):
-                    file.write(block)
-            if not file_sha256(temporary).startswith(path.stem.rsplit("-", 1)[1]):
-                raise OSError("what came is not the file that its name promises")
-    except OSError as error:
-        raise UserError(
-            f"The Inception weights {path.name} are neither in {path.parent} nor can they be "
-            f"downloaded ({error}): fetch {url()} elsewhere and put the file into {path.parent} "
-            f"(or name it by features.weights=PATH or {ENVIRONMENT}), or choose an extractor that "
-            "needs no download: features=cnn or features=efficientnet_lite0."
-        ) from error
+    # The file's name ends in the beginning of its hash.
+    digest = url().rsplit("-", 1)[1].split(".")[0]
+    return Published("Inception", url(), ENVIRONMENT, digest).find(weights, folder)
 
 
 def _load(path: Path) -> Any:
