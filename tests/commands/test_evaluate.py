@@ -177,3 +177,22 @@ def test_a_diverged_generator_is_refused(tmp_path, capsys):
         torch.save(state, path)
     assert ganforge("evaluate", "run=run", "n=4") == 2
     assert "the training diverged" in capsys.readouterr().err
+
+
+def test_a_conditional_run_is_scored_by_class(tmp_path, capsys):
+    run = ["conditioning=projection", "hydra.run.dir=run", "logger=[]"]
+    assert ganforge("train", *TINY, *TINY_AVATARS, *run) == 0
+    scores = evaluated("run=run", "n=32", "path_pairs=4")
+    details = scores["class_fid"]["details"]
+    assert len(details) > 1
+    assert scores["class_fid"]["value"] == pytest.approx(np.mean(list(details.values())))
+    assert "left out: the perceptual path length, as the model is conditional" in (
+        capsys.readouterr().out
+    )
+
+
+def test_an_accuracy_score_needs_a_conditional_model(tmp_path, capsys):
+    real = draw(tmp_path / "real", 12)
+    sides = [f"real={real}", f"fake={real}", "metrics=basic"]
+    assert ganforge("evaluate", *CNN, *sides, "classifier=cas") == 2
+    assert "classifier=cas needs a class-conditional model" in capsys.readouterr().err
