@@ -1,5 +1,7 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 import torch
@@ -88,3 +90,19 @@ def test_fewer_real_images_than_asked_for_is_an_error(extractor, real, tmp_path)
     with pytest.raises(UserError, match="gave 100 real images where 200"):
         real_features(replace(real, count=200), extractor, tmp_path)
     assert cached(tmp_path) == []
+
+
+def test_several_at_once_leave_one_whole_file(extractor, real, tmp_path):
+    """Each writes under a name of its own and moves it into place."""
+    everybody = Barrier(4)
+
+    class Slow(type(extractor)):
+        def __call__(self, images):
+            everybody.wait(timeout=60)  # nobody has written before all have begun
+            return super().__call__(images)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: real_features(real, Slow(), tmp_path), range(4)))
+    assert all(torch.equal(one.features.features, found[0].features.features) for one in found)
+    assert len(cached(tmp_path)) == 1
+    assert real_features(real, extractor, tmp_path).note is None
