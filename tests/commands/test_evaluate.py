@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -26,6 +27,16 @@ def draw(folder, count, seed=0, size=32, grey=False):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two tiny runs that differ in the seed alone; tests copy what they change."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        run = [f"hydra.run.dir={folder}/run{seed}", f"seed={seed}", "logger=[]"]
+        assert ganforge("train", *TINY, *TINY_AVATARS, *run, f"paths.data_dir={folder}/data") == 0
+    return folder
 
 
 def evaluated(*arguments):
@@ -142,12 +153,11 @@ def test_fewer_images_than_a_metric_needs_lose_nothing_else(tmp_path, capsys):
     assert "5 images for 160 features" in out
 
 
-def test_runs_are_scored_ranked_and_compared_with_folders(tmp_path, capsys):
-    """Two tiny runs: everything measured, then one against the other."""
-    for seed in (0, 1):
-        run = [f"hydra.run.dir=run{seed}", f"seed={seed}", "logger=[]"]
-        assert ganforge("train", *TINY, *TINY_AVATARS, *run) == 0
-        assert ganforge("evaluate", f"run=run{seed}", "n=20", "path_pairs=4") == 0
+def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys):
+    """Everything measured on two runs, then one against the other."""
+    for name in ("run0", "run1"):
+        shutil.copytree(runs / name, tmp_path / name)
+        assert ganforge("evaluate", f"run={name}", "n=20", "path_pairs=4") == 0
     written = list((tmp_path / "run0" / "evaluations").iterdir())
     assert [path.name for path in written] == ["fid20_train_cnn-avatars.json"]
     records = {r["metric"]: r for r in json.loads(written[0].read_text())}
@@ -166,8 +176,8 @@ def test_runs_are_scored_ranked_and_compared_with_folders(tmp_path, capsys):
     )
 
 
-def test_a_diverged_generator_is_refused(tmp_path, capsys):
-    assert ganforge("train", *TINY, *TINY_AVATARS, "hydra.run.dir=run", "logger=[]") == 0
+def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
+    shutil.copytree(runs / "run0", tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
         state = torch.load(path, weights_only=True)
         for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):

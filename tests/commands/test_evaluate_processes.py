@@ -37,6 +37,7 @@ def start(folder, output, **environment):
     )
 
 
+@pytest.mark.slow  # three programs start
 @pytest.mark.timeout(600)
 def test_two_processes_give_one_s_scores_and_count_nobody_twice(tmp_path):
     """An odd number of batches of odd lengths, so that one process has more than the other."""
