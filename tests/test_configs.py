@@ -49,6 +49,15 @@ def test_every_model_steps(model: str, tmp_path: Path, data_dir: Path) -> None:
     step([f"model={model}", *data, *TINY, "logger=[]"], tmp_path, data_dir)
 
 
+@pytest.mark.parametrize("norm", options("norm"))
+def test_sngan_takes_every_norm(norm: str, tmp_path: Path) -> None:
+    config = composed("train", ["model=sngan", "data.size=32", f"norm={norm}"], tmp_path, tmp_path)
+    discriminator = build(config.model.discriminator)
+    names = {type(module).__name__ for module in discriminator.modules()}
+    assert ("BatchNorm2d" in names) == (norm == "batch")
+    assert hasattr(discriminator.last, "parametrizations") == (norm == "spectral")
+
+
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("model", ["sngan", "wgan_gp", "r3gan"])
 def test_residual_models_step_at_larger_sizes(

@@ -67,10 +67,18 @@ def test_pools_by_hand():
 
 
 def test_spectral_norm_is_around_every_weight():
-    discriminator = SNGANDiscriminator(3, 32, 2, spectral_norm)
+    discriminator = SNGANDiscriminator(3, 32, 2, weight_norm=spectral_norm)
     weighed = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(weighed) == 11
     assert all(hasattr(m, "parametrizations") for m in weighed)
+
+
+def test_a_norm_goes_before_each_relu_of_the_blocks():
+    discriminator = SNGANDiscriminator(3, 32, 2, norm=nn.BatchNorm2d)
+    layers = [m for m in discriminator.modules() if not list(m.children())]
+    kinds = [type(m) for m in layers if isinstance(m, nn.BatchNorm2d | nn.ReLU)]
+    assert kinds == [nn.BatchNorm2d, nn.ReLU] * 7 + [nn.ReLU]
+    assert discriminator(torch.randn(2, 3, 32, 32)).shape == (2, 1)
 
 
 @pytest.mark.parametrize("size", [28, 48, 256])

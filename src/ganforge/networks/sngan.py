@@ -19,6 +19,7 @@ from ganforge.networks.conditional import (
     with_labels,
 )
 
+Norm = Callable[[int], nn.Module]
 WeightNorm = Callable[[nn.Module], nn.Module]
 # Channels in units of ``width``: of the generator's maps from 4×4 up, ...
 GENERATOR = {32: (4, 4, 4, 4), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
@@ -107,14 +108,20 @@ class SNGANGenerator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """ReLU, convolve, ReLU, convolve, perhaps half as large; the ``first`` starts with pixels."""
+    """ReLU, convolve, ReLU, convolve, perhaps half as large; the ``first`` starts with pixels.
 
-    def __init__(self, inputs: int, outputs: int, down: bool, first: bool) -> None:
+    ``norm`` makes a layer before each ReLU.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, down: bool, first: bool, norm: Norm = nn.Identity
+    ) -> None:
         super().__init__()
         pool = [nn.AvgPool2d(2)] if down else []
         self.body = nn.Sequential(
-            *([] if first else [nn.ReLU()]),
+            *([] if first else [norm(inputs), nn.ReLU()]),
             nn.Conv2d(inputs, outputs, 3, padding=1),
+            norm(outputs),
             nn.ReLU(inplace=True),
             nn.Conv2d(outputs, outputs, 3, padding=1),
             *pool,
@@ -145,9 +152,10 @@ class MeanPool(nn.Module):
 
 
 class SNGANDiscriminator(nn.Module):
-    """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``, samples one by one.
+    """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``.
 
-    ``weight_norm`` wraps every layer with weights; ``head`` and ``concat_classes`` let labels in.
+    ``norm`` makes a layer before each ReLU of the blocks (none in either paper); ``weight_norm``
+    wraps every layer with weights; ``head`` and ``concat_classes`` let labels in.
     """
 
     def __init__(
@@ -155,6 +163,7 @@ class SNGANDiscriminator(nn.Module):
         channels: int,
         size: int,
         width: int = 64,
+        norm: Norm = nn.Identity,
         weight_norm: WeightNorm | None = None,
         pool: nn.Module | None = None,
         head: HeadFactory | None = None,
@@ -164,7 +173,9 @@ class SNGANDiscriminator(nn.Module):
         self.concat_classes = concat_classes
         plan = [(width * factor, down) for factor, down in DISCRIMINATOR[check_size(size)]]
         inputs = [channels + concat_classes, *(outputs for outputs, _ in plan)]
-        blocks = [DownBlock(inputs[i], *step, first=i == 0) for i, step in enumerate(plan)]
+        blocks = [
+            DownBlock(inputs[i], *step, first=i == 0, norm=norm) for i, step in enumerate(plan)
+        ]
         self.body = nn.Sequential(*blocks, nn.ReLU(), pool or SumPool())
         self.last = nn.Linear(inputs[-1], 1)
         self.head = head(inputs[-1]) if head else NoHead()
