@@ -72,7 +72,8 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         ["model=r3gan", "model.generator.width=8", "model.generator.blocks=1", *RESIDUAL],
     ),
 }
-COLLAPSED = 1.5  # FID at the end over the best one
+# Collapsed: FID at the end over the best one, or over that of the untrained generator.
+FALLEN, UNLEARNED = 1.5, 0.5
 
 
 class StepClock(Callback):
@@ -124,13 +125,19 @@ def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
             continue
         best = [min(one["fid"]) for one in found]
         end = [one["fid"][-1] for one in found]
-        collapsed = sum(not e <= COLLAPSED * b for b, e in zip(best, end, strict=True))
+        collapsed = sum(has_collapsed(one["fid"]) for one in found)
         speed = statistics.median(one["img_s"] for one in found)
         lines.append(
             f"| {ROWS[row][0]} | {spread(best)} | {spread(end)} | "
             f"{f'{collapsed} of {len(found)}' if collapsed else 'no'} | {speed:.0f} |"
         )
     return "\n".join(lines)
+
+
+def has_collapsed(fid: list[float]) -> bool:
+    """Whether a run fell back from its best, or never left noise; the first FID is untrained."""
+    limit = min(FALLEN * min(fid), UNLEARNED * fid[0])
+    return not fid[-1] <= limit  # NaN is a collapse, too
 
 
 def main(given: list[str]) -> None:
