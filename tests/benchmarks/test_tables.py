@@ -1,0 +1,78 @@
+"""The tables of docs/results.md: their rows compose, their verdicts are right, no run twice."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from benchmarks.runs import arguments_of, config_of, run_once, spread
+from benchmarks.stability_table import ROWS, has_collapsed
+
+from benchmarks import runs, stability_table, toys_table
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_composes(row: str, tmp_path: Path) -> None:
+    config = config_of(tmp_path, ["data=avatars", "data.size=32", *ROWS[row][1]])
+    assert config.paths.output_dir == str(tmp_path)
+    assert ("ema" in config.callbacks) == (row in ("ema", "recipe", "sngan", "wgan_gp", "r3gan"))
+
+
+def test_the_plain_row_is_the_paper_s(tmp_path: Path) -> None:
+    model = config_of(tmp_path, ROWS["plain"][1]).model
+    assert model.objective.loss._target_.endswith("NonSaturating")
+    assert model.objective.loss.smoothing == 0
+    assert model.objective.augment._target_ == "torch.nn.Identity"
+    assert model.discriminator.norm._target_ == "torch.nn.BatchNorm2d"
+    assert (model.optimizer_generator.lr, model.optimizer_generator.betas[0]) == (2e-4, 0.5)
+    assert "regularizers" not in model.objective
+    assert model.schedule is None
+
+
+@pytest.mark.parametrize(
+    ("fid", "collapsed"),
+    [
+        ([100, 40, 30, 20], False),
+        ([100, 20, 20, 29], False),
+        ([100, 20, 20, 31], True),  # fell back by more than half
+        ([100, 80, 70, 60], True),  # never left noise
+        ([100, 20, math.nan], True),
+    ],
+)
+def test_verdict(fid: list[float], collapsed: bool) -> None:
+    assert has_collapsed(fid) is collapsed
+
+
+def write(folder: Path, seed: int, result: dict[str, object]) -> None:
+    (folder / f"seed{seed}").mkdir(parents=True)
+    (folder / f"seed{seed}" / "result.json").write_text(json.dumps(result))
+
+
+def test_stability_report_by_hand(tmp_path: Path) -> None:
+    write(tmp_path / "avatars" / "plain", 0, {"fid": [100, 20, 40], "img_s": 1000})
+    write(tmp_path / "avatars" / "plain", 1, {"fid": [100, 30, 25], "img_s": 1200})
+    *_, row = stability_table.report(tmp_path, "avatars", ["plain", "ema"], [0, 1, 2]).split("\n")
+    assert row == "| DCGAN, plain | 22.5 (20.0, 25.0) | 32.5 (40.0, 25.0) | 1 of 2 | 1100 |"
+
+
+def test_toys_report_by_hand(tmp_path: Path) -> None:
+    write(tmp_path / "ring2d" / "hinge", 0, {"covered": 8.0, "good": 0.75})
+    write(tmp_path / "ring2d" / "hinge", 1, {"covered": 7.0, "good": 0.85})
+    *_, row = toys_table.report(tmp_path, ["hinge"], [0, 1]).split("\n")
+    assert row == "| hinge | 8, 7 | 80% |  |  |"
+
+
+def test_a_finished_run_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    monkeypatch.setattr(runs, "train", lambda config: trained.append(config.seed))
+    for _ in range(2):
+        found = run_once(tmp_path / "run", ["seed=7"], lambda folder: {"name": folder.name})
+        assert found == {"name": "run"}
+    assert trained == [7]
+
+
+def test_rows_and_seeds_are_chosen_by_name() -> None:
+    named, rows, seeds = arguments_of(["data=x", "rows=a,b", "seeds=3"], ["a", "b", "c"])
+    assert (named["data"], rows, seeds) == ("x", ["a", "b"], [3])
+    assert arguments_of([], ["a"])[1:] == (["a"], [0, 1, 2])
+    assert spread([1.0, 2.0]) == "1.5 (1.0, 2.0)"
