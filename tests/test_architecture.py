@@ -24,7 +24,7 @@ INSIDE = {
     "metrics": {"utils"},
     "latent": {"utils"},
     "models": {"losses", "utils"},
-    "callbacks": {"metrics", "utils"},
+    "callbacks": {"latent", "metrics", "utils"},
     "sweeps": {"utils"},
     "commands": {
         "data",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ COMMANDS = {
     "translate": "translate images with a trained CycleGAN or pix2pix",
     "export": "write a trained generator as a bundle that others can load safely",
     "pack": "write a data set larger than memory as an indexed stream",
+    "dashboard": "build a W&B workspace: quality, balance, samples, speed",
     "explore": "walk through latent space: interpolation, arithmetic, directions, projection",
 }
 
@@ -123,14 +125,23 @@ def run_train() -> None:
     """Train once, or sweep and tell at the end what came of it, an interruption included."""
     from ganforge.commands.sweep import resumed_arguments
     from ganforge.sweeps.manifest import Sweep
+    from ganforge.utils.errors import UserError
 
+    # Of Optuna 2.10, on what later versions keep.
+    warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
     sys.argv[1:] = resumed_arguments(sys.argv[1:])
     Sweep.led.clear()
+    error: BaseException | None = None
     try:
         run_command("train")
-    finally:
-        for sweep in Sweep.led:
-            import_module("ganforge.commands.sweep_report").report(sweep)
+    except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - raised below
+        error = caught
+    for sweep in Sweep.led:
+        sentence = import_module("ganforge.commands.sweep_report").report(sweep)
+        if sentence and not isinstance(error, KeyboardInterrupt):
+            raise UserError(sentence) from error
+    if error is not None:
+        raise error
 
 
 def run_job(folder: str) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 from ganforge.sweeps.figure import axis, draw
 from ganforge.sweeps.manifest import Job
 from ganforge.sweeps.process import Record
-from ganforge.sweeps.ranking import objective, rank, varied
+from ganforge.sweeps.ranking import objective, rank, short_names, varied
 
 
 def job(number, value, **settings):
@@ -45,6 +45,18 @@ def test_seeds_alone_are_one_place():
 
 def test_hydras_own_keys_are_no_settings():
     assert Job(0, ("+a.b=1", "hydra.launcher.jobs=2")).settings == {"a.b": "1"}
+
+
+def test_names_are_as_short_as_they_can_be_told_apart():
+    keys = [
+        "model.optimizer_g.lr",
+        "model.optimizer_d.lr",
+        "loss",
+        "callbacks.ema.half_life",
+        "a.loss",
+    ]
+    short = ["optimizer_g.lr", "optimizer_d.lr", "loss", "half_life", "a.loss"]
+    assert short_names(keys) == short
 
 
 def test_axes_of_names_and_of_numbers():

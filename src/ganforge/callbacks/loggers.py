@@ -1,7 +1,5 @@
 """Loggers of ganforge's own, and pictures for all that show pictures."""
 
-import os
-import uuid
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +10,6 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from ganforge.utils.files import atomic_path
 from ganforge.utils.records import (
     append_record,
     cut_records,
@@ -133,37 +130,3 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step:
         elif isinstance(logger, TensorBoardLogger):
             array = np.atleast_3d(np.asarray(picture))
             logger.experiment.add_image(key, array, step, dataformats="HWC")
-
-
-def wandb_logger(project: str, name: str, save_dir: str | Path, group: str | None = None) -> Logger:
-    """W&B without a prompt: online where a key is found, offline otherwise or by ``WANDB_MODE``.
-
-    The id of the W&B run stays in ``save_dir``: a run that is resumed goes on in the same one.
-    """
-    import wandb
-    from lightning.pytorch.loggers import WandbLogger
-
-    mode = os.environ.get("WANDB_MODE")
-    if mode is None:
-        mode = "online" if wandb.api.api_key else "offline"
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
-    return WandbLogger(
-        project=project,
-        name=name,
-        save_dir=str(save_dir),
-        group=group,
-        offline=mode != "online",
-        id=_wandb_id(Path(save_dir) / "wandb_id.txt"),
-        resume="allow",
-    )
-
-
-def _wandb_id(path: Path) -> str:
-    """The id that the run was given when it began; only the first process talks to W&B."""
-    if path.is_file() and (kept := path.read_text(encoding="utf-8").strip()):
-        return kept
-    new = uuid.uuid4().hex[:8]
-    if rank_zero_only.rank == 0:
-        with atomic_path(path) as temporary:
-            temporary.write_text(new + "\n", encoding="utf-8")
-    return new

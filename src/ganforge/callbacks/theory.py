@@ -59,7 +59,7 @@ class TheoryFigure(Periodic):
             figure.savefig(temporary)
         for logger in trainer.loggers:
             named = {f"theory/{name}": value for name, value in self.readings.items()}
-            logger.log_metrics(named, step=step)
+            logger.log_metrics({**named, "kimg": pl_module.images_seen / 1000}, step=step)
         log_picture(trainer.loggers, "theory", Image.open(path).convert("RGB"), step)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

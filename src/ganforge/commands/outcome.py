@@ -5,6 +5,7 @@ import math
 from lightning.pytorch import Trainer
 
 from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.callbacks.pruning import OptunaPruning
 from ganforge.callbacks.theory import TheoryFigure
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
@@ -28,6 +29,7 @@ def record_outcome(run: Run, trainer: Trainer) -> float | None:
     if value is not None and not math.isfinite(value):
         value = None
     if trainer.is_global_zero:
-        outcome = {"objective": name, "value": value, "step": step}
+        pruned = any(isinstance(c, OptunaPruning) and c.pruned for c in trainer.callbacks)
+        outcome = {"objective": name, "value": value, "step": step, "pruned": pruned}
         write_json(outcome, run.outcome)
     return value

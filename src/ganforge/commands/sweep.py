@@ -31,8 +31,8 @@ def prepare_job(config: DictConfig) -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def run_here(config: DictConfig) -> float:
-    """Run one job in a process of its own and wait for it; NaN where it failed.
+def run_here(config: DictConfig) -> float | None:
+    """Run one job in a process of its own and wait for it; None where it has no finite score.
 
     What launchers that know nothing of sweeps call, here or on another machine. Of the several
     tasks that SLURM starts for one job, the first keeps its record.
@@ -42,14 +42,14 @@ def run_here(config: DictConfig) -> float:
     if rank > 0:
         with (folder / f"job.rank{rank}.log").open("ab") as log:
             subprocess.run([*JOB, str(folder)], stdout=log, stderr=subprocess.STDOUT, check=False)
-        return float("nan")
+        return None
     process = JobProcess(folder, {})
     try:
         record = process.wait()
     except BaseException:
         process.stop(grace=20.0)
         raise
-    return float("nan") if record.value is None else record.value
+    return record.value
 
 
 def visible_gpus() -> list[str]:
@@ -89,7 +89,8 @@ def interruptible() -> Iterator[None]:
 def announce(sweep: Sweep, job: Job) -> None:
     """Say what became of a job, in one line."""
     record, keys = job.record, {*varied(sweep.jobs), SEED}
-    settings = " ".join(f"{k}={v}" for k, v in job.settings.items() if k in keys)
+    told = {k: v for k, v in job.settings.items() if k in keys} or job.settings
+    settings = " ".join(f"{key}={value}" for key, value in told.items())
     name = f"job {job.number} of {max(len(sweep.jobs), sweep.trials or 0)}"
     took = f" after {record.seconds:.0f} s" if record.seconds is not None else ""
     match record.state:
@@ -118,16 +119,15 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     sweep.refuse_running()
     own = [a for a in arguments if not a.startswith("resume_sweep=") and a not in MULTIRUN]
     own += [f"hydra.sweep.dir={_quoted(folder)}", "hydra.launcher.resume=true"]
-    if (sweep.folder / "study.db").is_file() and not _has(own, "hydra.sweeper.n_trials"):
+    if (sweep.folder / "study.db").is_file():
         from ganforge.sweeps.study import requeue
 
-        own.append(f"hydra.sweeper.n_trials={requeue(sweep)}")
+        wanted = [a.partition("=")[2] for a in own if a.startswith("hydra.sweeper.n_trials=")]
+        rest = requeue(sweep, int(wanted[-1]) if wanted else None)
+        own.append(f"hydra.sweeper.n_trials={rest.trials}")
+        own.append(f"hydra.sweeper.sampler.seed={rest.seed}")
     changed = {a.partition("=")[0]: a for a in [*sweep.command, *own] if a not in MULTIRUN}
     return ["-m", *changed.values()]
-
-
-def _has(arguments: Sequence[str], key: str) -> bool:
-    return any(argument.partition("=")[0] == key for argument in arguments)
 
 
 def _quoted(text: str) -> str:

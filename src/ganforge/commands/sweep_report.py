@@ -8,18 +8,17 @@ from rich.table import Table
 
 from ganforge.commands.report import shown, typed
 from ganforge.sweeps.manifest import Sweep
-from ganforge.sweeps.ranking import Place, objective, rank, varied
-from ganforge.utils.errors import UserError
+from ganforge.sweeps.ranking import Place, objective, rank, short_names, varied
 from ganforge.utils.files import atomic_path
 
 
-def report(sweep: Sweep) -> None:
+def report(sweep: Sweep) -> str | None:
     """Print the ranking and write it and its picture into the sweep's folder.
 
-    Raises UserError when all jobs failed.
+    Returns a sentence where all jobs failed.
     """
     if not sweep.jobs:
-        return
+        return None
     console, keys, name = Console(), varied(sweep.jobs), objective(sweep.jobs)
     places = rank(sweep.jobs, keys)
     if any(place.values for place in places):
@@ -33,17 +32,17 @@ def report(sweep: Sweep) -> None:
         if keys:
             from ganforge.sweeps.figure import draw
 
-            draw(places, keys, name, sweep.folder / "parallel.png")
-    _print_end(console, sweep)
+            draw(places, short_names(keys), name, sweep.folder / "parallel.png")
+    return _print_end(console, sweep)
 
 
 def ranking_table(places: list[Place], keys: list[str], name: str) -> Table:
     """One row a configuration: mean ± standard deviation over its seeds, the best job."""
     table = Table(title=f"Ranked by {name}, less is better", title_justify="left")
     table.add_column("", justify="right")
-    for key in keys:
-        table.add_column(key)
-    table.add_column(f"{name} ↓", justify="right")
+    for key in short_names(keys):
+        table.add_column(key, overflow="fold")
+    table.add_column(f"{name} ↓", justify="right", no_wrap=True)
     table.add_column("jobs", justify="right")
     table.add_column("best job", justify="right")
     for number, place in enumerate(places, start=1):
@@ -61,9 +60,9 @@ def ranking_table(places: list[Place], keys: list[str], name: str) -> Table:
 
 
 def _short(setting: str) -> str:
-    """A number with four digits, anything else as it is."""
+    """A number with three digits, anything else as it is."""
     try:
-        return f"{float(setting):.4g}"
+        return f"{float(setting):.3g}"
     except ValueError:
         return setting
 
@@ -73,7 +72,7 @@ def _states(place: Place) -> str:
     return ", ".join(dict.fromkeys(job.record.state for job in place.jobs))
 
 
-def _print_end(console: Console, sweep: Sweep) -> None:
+def _print_end(console: Console, sweep: Sweep) -> str | None:
     states = Counter(job.record.state for job in sweep.jobs)
     summary = ", ".join(f"{count} {state}" for state, count in states.items())
     console.print(f"{len(sweep.jobs)} jobs: {summary}", highlight=False)
@@ -88,9 +87,10 @@ def _print_end(console: Console, sweep: Sweep) -> None:
     resume = f"{typed('ganforge')} train resume_sweep={shown(sweep.folder)}"
     if states["failed"] == len(sweep.jobs):
         first = sweep.jobs[0].record
-        raise UserError(
+        return (
             f"all {len(sweep.jobs)} jobs failed, the first one by: {first.reason} ({first.log}); "
             f"mend the cause, then run {resume}"
         )
     if states["done"] < len(sweep.jobs):
         console.print(f"\n[bold]Next[/]\n  {resume}", soft_wrap=True, highlight=False)
+    return None

@@ -56,6 +56,20 @@ def rank(jobs: Sequence[Job], keys: Sequence[str]) -> list[Place]:
     return sorted(ranked, key=lambda place: place.mean)
 
 
+def short_names(keys: Sequence[str]) -> list[str]:
+    """Each key's last part, with as many parts before it as tell it from the others."""
+    parts = [key.split(".") for key in keys]
+    short = []
+    for path in parts:
+        length = next(
+            n
+            for n in range(1, len(path) + 1)
+            if n == len(path) or sum(other[-n:] == path[-n:] for other in parts) == 1
+        )
+        short.append(".".join(path[-length:]))
+    return short
+
+
 def objective(jobs: Iterable[Job]) -> str:
     """The name of what the jobs are ranked by."""
     return next((job.record.objective for job in jobs if job.record.objective), "score")

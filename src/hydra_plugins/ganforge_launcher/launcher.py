@@ -51,7 +51,7 @@ class SweepLauncher(Launcher):
         job_overrides: Sequence[Sequence[str]],
         initial_job_idx: int,  # noqa: ARG002 - jobs are numbered over sessions
     ) -> Sequence[JobReturn]:
-        """Run the jobs that are not done; a failed one returns NaN."""
+        """Run the jobs that are not done; a failed one returns None, which Optuna can be told."""
         setup_globals()
         jobs = [self.sweep.claim(overrides) for overrides in job_overrides]
         self.sweep.write()
@@ -74,9 +74,8 @@ class SweepLauncher(Launcher):
 
     @staticmethod
     def _returned(job: Job) -> JobReturn:
-        value = job.record.value
         result = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
-        result.return_value = float("nan") if value is None else value
+        result.return_value = job.record.value
         return result
 
 

@@ -1,0 +1,88 @@
+import pytest
+from PIL import Image
+
+from helpers import ganforge
+from wandb_files import media, runs_in
+
+pytest.importorskip("wandb")
+
+TINY = [
+    "data.size=32",
+    "data.batch_size=4",
+    "data.source.train_count=32",
+    "data.source.test_count=16",
+    "data.source.workers=1",
+    "callbacks.image_quality.n_images=16",
+    "callbacks.image_quality.every_n_steps=2",
+    "callbacks.sample_grid.every_n_steps=2",
+    "callbacks.latent_walk.frames=2",
+    "model.generator.width=8",
+    "model.discriminator.width=8",
+    "trainer.log_every_n_steps=1",
+    "trainer.accelerator=cpu",
+    "hydra.run.dir=run",
+]
+
+
+@pytest.fixture
+def no_key(tmp_path, monkeypatch):
+    """Neither key nor settings of W&B's, and nobody to answer a prompt."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_without_a_key_is_whole_in_its_file(no_key):
+    assert ganforge("train", "logger=wandb", *TINY, "trainer.max_steps=4",
+                    "logger.wandb.artifact=best") == 0  # fmt: skip
+    (run,) = runs_in(no_key / "run")
+    assert run.exit_code == 0
+    assert (run.project, run.group) == ("ganforge", "")
+    assert run.axes["*"] == run.axes["kimg"] == "step"
+    assert run.config["model"]["generator"]["size"] == 32  # an interpolation, resolved
+    assert run.config["seed"] == 0
+    counts = run.counts()
+    for key in (
+        "generator/loss", "discriminator/loss", "generator/gradient_norm",
+        "discriminator/gradient_norm", "discriminator/D(x)", "discriminator/D(G(z))",
+        "speed/images_per_second",
+    ):  # fmt: skip
+        assert counts[key] == 4, key
+    for key in ("scores/fid16_train", "scores/is16"):
+        assert counts[key] == 3, key  # steps 0, 2 and 4
+    assert all("step" in row for row in run.history)
+    rows = [row for row in run.history if "generator/loss" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["kimg"] for row in rows] == pytest.approx([0.004, 0.008, 0.012, 0.016])
+    grids, films = media(run, "samples"), media(run, "interpolation")
+    assert (len(grids), len(films)) == (3, 1)
+    assert all(Image.open(path).size == Image.open(grids[0]).size for path in grids)
+    assert Image.open(films[0]).n_frames == 8
+    assert run.artifacts == [f"checkpoint-{run.id}"]
+
+
+def test_a_crash_is_told_and_a_resumed_run_keeps_its_id(no_key, monkeypatch):
+    crash = "class Crash:\n    def __new__(cls):\n        import lightning.pytorch as pl\n"
+    crash += "        class Crash(pl.Callback):\n"
+    crash += "            def on_train_batch_end(self, trainer, *_):\n"
+    crash += "                if trainer.global_step == 3: raise RuntimeError('planned')\n"
+    crash += "        return Crash()\n"
+    (no_key / "crash.py").write_text(crash)
+    monkeypatch.syspath_prepend(str(no_key))
+    small = ["logger=wandb", *TINY, "~callbacks.image_quality", "trainer.max_steps=4",
+             "callbacks.checkpoints.every_n_steps=1"]  # fmt: skip
+    with pytest.raises(RuntimeError, match="planned"):
+        ganforge("train", *small, "+callbacks.crash._target_=crash.Crash")
+    (crashed,) = runs_in(no_key / "run")
+    assert crashed.exit_code == 1
+    assert crashed.counts()["generator/loss"] >= 2
+    (no_key / "crash.py").write_text("from lightning.pytorch import Callback as Crash\n")
+    monkeypatch.delitem(__import__("sys").modules, "crash")
+    assert ganforge("train", "resume=run") == 0
+    first, second = sorted(runs_in(no_key / "run"), key=lambda run: run.exit_code, reverse=True)
+    assert first.id == second.id == crashed.id
+    assert (first.exit_code, second.exit_code) == (1, 0)
