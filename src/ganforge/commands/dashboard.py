@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from ganforge.commands.report import shown
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
+from ganforge.utils.terminal import shown
 
 
 def dashboard(config: DictConfig) -> None:

@@ -1,8 +1,5 @@
 """What a command says at its end: tables of scores, and where everything lies."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,22 +12,10 @@ from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run
+from ganforge.utils.terminal import shown, typed
 
 HIGHER = ("is", "psnr", "ssim", "precision", "recall", "density", "coverage", "class_accuracy")
 BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be typed here."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
-
-
-def typed(program: str) -> str:
-    """How a program of this environment is typed: with its folder where that is not on the path."""
-    if shutil.which(program):
-        return program
-    return shown(Path(sys.executable).parent / program)
 
 
 def score_table(columns: dict[str, Iterable[Score]]) -> Table:

@@ -6,10 +6,10 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from ganforge.commands.report import shown, typed
 from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.ranking import Place, objective, rank, short_names, varied
 from ganforge.utils.files import atomic_path
+from ganforge.utils.terminal import shown, typed
 
 
 def report(sweep: Sweep) -> str | None:
