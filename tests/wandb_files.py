@@ -1,11 +1,12 @@
 """Reads what W&B wrote offline: LevelDB's log format, whose records are W&B's own messages.
 
-wandb had a reader of its own in Python (``wandb.sdk.internal.datastore``) until the part that uses
-it moved into a compiled program; where an installed wandb still has it, tests compare the two.
+wandb's own reader in Python (``wandb.sdk.internal.datastore``) is gone from wandb 0.31, whose files
+only a compiled program reads; that of 0.22 reads the same records from these files as this one.
 """
 
 import json
 import struct
+import time
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -110,6 +111,15 @@ def media(run: OfflineRun, key: str) -> list[Path]:
     return [run.folder / "files" / name for name in files]
 
 
-def runs_in(folder: Path) -> list[OfflineRun]:
-    """All offline runs below a folder, in order."""
-    return [read_run(path) for path in sorted(folder.rglob("offline-run-*")) if path.is_dir()]
+def runs_in(folder: Path, ended: int, patience: float = 60.0) -> list[OfflineRun]:
+    """All offline runs below a folder, in order, once ``ended`` of them have an exit code.
+
+    W&B writes from a process of its own, which may come after the one that trained.
+    """
+    limit = time.monotonic() + patience
+    while True:
+        folders = [path for path in sorted(folder.rglob("offline-run-*")) if path.is_dir()]
+        runs = [read_run(path) for path in folders]
+        if sum(run.exit_code is not None for run in runs) >= ended or time.monotonic() > limit:
+            return runs
+        time.sleep(0.1)

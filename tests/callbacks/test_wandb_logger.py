@@ -39,7 +39,7 @@ def no_key(tmp_path, monkeypatch):
 def test_a_run_without_a_key_is_whole_in_its_file(no_key):
     assert ganforge("train", "logger=wandb", *TINY, "trainer.max_steps=4",
                     "logger.wandb.artifact=best") == 0  # fmt: skip
-    (run,) = runs_in(no_key / "run")
+    (run,) = runs_in(no_key / "run", ended=1)
     assert run.exit_code == 0
     assert (run.project, run.group) == ("ganforge", "")
     assert run.axes["*"] == run.axes["kimg"] == "step"
@@ -77,12 +77,14 @@ def test_a_crash_is_told_and_a_resumed_run_keeps_its_id(no_key, monkeypatch):
              "callbacks.checkpoints.every_n_steps=1"]  # fmt: skip
     with pytest.raises(RuntimeError, match="planned"):
         ganforge("train", *small, "+callbacks.crash._target_=crash.Crash")
-    (crashed,) = runs_in(no_key / "run")
+    (crashed,) = runs_in(no_key / "run", ended=1)
     assert crashed.exit_code == 1
     assert crashed.counts()["generator/loss"] >= 2
     (no_key / "crash.py").write_text("from lightning.pytorch import Callback as Crash\n")
     monkeypatch.delitem(__import__("sys").modules, "crash")
     assert ganforge("train", "resume=run") == 0
-    first, second = sorted(runs_in(no_key / "run"), key=lambda run: run.exit_code, reverse=True)
+    first, second = sorted(
+        runs_in(no_key / "run", ended=2), key=lambda run: run.exit_code, reverse=True
+    )
     assert first.id == second.id == crashed.id
     assert (first.exit_code, second.exit_code) == (1, 0)

@@ -111,7 +111,7 @@ def test_twelve_jobs_two_of_which_crash(here: Path) -> None:
     assert failed[9].startswith("killed by SIGKILL")
     assert sum(job["value"] is not None for job in first) == 10
 
-    runs = runs_in(here / "one")
+    runs = runs_in(here / "one", ended=11)
     assert len(runs) == len({run.id for run in runs}) == 12
     assert {run.group for run in runs} == {"one"}
     assert sorted(str(run.exit_code) for run in runs) == [*["0"] * 10, "1", "None"]
@@ -124,7 +124,7 @@ def test_twelve_jobs_two_of_which_crash(here: Path) -> None:
     assert {n for n in range(12) if logs[n] != before[n]} == {2, 9}
     assert b"Going on with" in logs[2][len(before[2]) :]
     assert [job["state"] for job in jobs(here)] == ["done"] * 12
-    again = runs_in(here / "one")
+    again = runs_in(here / "one", ended=13)
     assert len(again) == 14
     assert len({run.id for run in again}) == 12  # the two went on under their ids
 
