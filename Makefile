@@ -8,7 +8,7 @@ ARGS ?=
 RUN ?= outputs/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate bench lint test test-full clean
+.PHONY: help install train sweep evaluate generate bench lint test test-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml
 
 train: $(STAMP)  ## train a DCGAN on drawn faces (ARGS="..." trains something else)
 	@$(BIN)/ganforge train $(or $(ARGS),experiment=quickstart)
+
+sweep: $(STAMP)  ## sweep over losses and seeds (ARGS="..." another one, resume_sweep=... goes on)
+	@$(BIN)/ganforge train $(if $(findstring sweep=,$(ARGS)),,-m) $(or $(ARGS),experiment=quickstart loss=hinge,non_saturating seed=1,2)
 
 evaluate: $(STAMP)  ## score the newest run (RUN=outputs/... another one)
 	@$(BIN)/ganforge evaluate run=$(RUN) $(ARGS)

@@ -9,6 +9,8 @@ from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
 from ganforge.utils.terminal import shown
 
+ADVICE = "or write the workspace to a file with output=FILE"
+
 
 def dashboard(config: DictConfig) -> None:
     """Save the workspace at W&B, or write it to the file ``output`` without a key or a network."""
@@ -18,7 +20,8 @@ def dashboard(config: DictConfig) -> None:
         raise UserError(
             "ganforge dashboard needs wandb-workspaces: pip install 'ganforge[dashboard]'"
         ) from error
-    # Without a file to write, the workspace needs an owner, whom only W&B knows.
+    if not config.output:
+        _need_key()
     entity = config.entity or ("" if config.output else _own_entity())
     workspace = workspaces.Workspace(
         entity=entity,
@@ -76,18 +79,23 @@ def as_json(workspace: Any) -> dict[str, Any]:
     return workspace._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _own_entity() -> str:
-    """The user or team of the key; raises UserError without key or network."""
+def _need_key() -> None:
+    """Raise UserError where W&B has no key."""
     import wandb
 
-    advice = "or write the workspace to a file with output=FILE"
     if not wandb.login(prompt=False, verify=False):
-        raise UserError(f"W&B has no key here: run wandb login, {advice}")
+        raise UserError(f"W&B has no key here: run wandb login, {ADVICE}")
+
+
+def _own_entity() -> str:
+    """The user or team of the key; raises UserError where W&B cannot be reached."""
+    import wandb
+
     try:
         return wandb.Api(timeout=20).default_entity
     except Exception as error:
         reason = _first_line(error)
-        raise UserError(f"W&B cannot be reached ({reason}): try again, {advice}") from error
+        raise UserError(f"W&B cannot be reached ({reason}): try again, {ADVICE}") from error
 
 
 def _first_line(error: Exception) -> str:

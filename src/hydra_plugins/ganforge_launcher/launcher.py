@@ -152,5 +152,6 @@ class EngineLauncher(SweepLauncher):
             config=config, hydra_context=self.context, task_function=self.task_function
         )
         engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
-        for job in self.sweep.jobs:
-            announce(self.sweep, job)
+        self.sweep.refresh()
+        for job in jobs:
+            announce(self.sweep, self.sweep.jobs[job.number])
