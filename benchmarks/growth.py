@@ -54,6 +54,7 @@ def draw(curves: dict[str, dict[str, Any]], path: Path) -> None:
     """Write the figure: a column an axis, time above, memory below, both logarithmic."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(12, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -68,6 +69,8 @@ def draw(curves: dict[str, dict[str, Any]], path: Path) -> None:
             plot.set_title(f"{axis}: exponent {power:.2f}", fontsize=10)
             plot.set_xticks(x, [f"{v:,}" for v in x])
             plot.minorticks_off()
+            plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            plot.yaxis.set_major_formatter("{x:g}")
             plot.grid(alpha=0.3)
             if column == 0:
                 plot.set_ylabel(label)
