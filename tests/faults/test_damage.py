@@ -8,7 +8,16 @@ import subprocess
 
 import pytest
 import torch
-from fault_harness import damage, kill_in_step, outcome, slow_disk
+from fault_harness import (
+    FAST,
+    SMALL,
+    STEPS,
+    Lab,
+    damage,
+    kill_in_step,
+    outcome,
+    slow_disk,
+)
 
 from ganforge.commands.resume import newest_state
 from ganforge.utils.checkpoint_files import read_sums
@@ -18,8 +27,6 @@ from ganforge.utils.runs import Run
 @pytest.fixture(scope="module")
 def killed(data, tmp_path_factory):
     """A run that was killed in step 11: checkpoints of 8 and 4, records up to 9."""
-    from fault_harness import FAST, SMALL, STEPS, Lab
-
     folder = tmp_path_factory.mktemp("killed") / "run"
     Lab(data, [*SMALL["gan"], *FAST, STEPS]).run(folder, fault=kill_in_step(11))
     assert newest_state(Run(folder)).step == 8
@@ -33,14 +40,15 @@ def run(killed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "step"),
+    "names",
     [
-        (["last"], 5),  # best.ckpt is of step 5 or 0, previous.ckpt of step 4
-        (["last", "previous"], 5),
-        (["last", "previous", "best"], 0),
+        pytest.param(["last"], marks=pytest.mark.slow),
+        pytest.param(["last", "previous"], marks=pytest.mark.slow),
+        ["last", "previous", "best"],
     ],
+    ids=len,
 )
-def test_the_newest_good_checkpoint_is_found(names, step, run, lab, whole):
+def test_the_newest_good_checkpoint_is_found(names, run, lab, whole):
     rng = random.Random(0)
     for name in names:
         damage(run.checkpoints / f"{name}.ckpt", rng)
@@ -112,6 +120,7 @@ def test_a_state_that_could_not_be_loaded_is_refused_when_it_is_saved(
     assert os.listdir(tmp_path / "c") == []
 
 
+@pytest.mark.slow
 def test_slow_disks_are_waited_for(lab, whole, tmp_path):
     assert lab.run(tmp_path / "run", fault=slow_disk(0.05, seed=0)) == [0]
     assert outcome(tmp_path / "run") == whole("gan")
@@ -133,9 +142,17 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free_kb", [20, 300, 900, 1600, 2600])
-def test_a_full_disk_is_one_sentence_and_harms_nothing(free_kb, lab, whole, small_disk):
+@pytest.mark.parametrize(
+    ("logger", "free_kb"),
+    [
+        ("[csv,tensorboard]", 20),
+        *(pytest.param("[csv]", k, marks=pytest.mark.slow) for k in (20, 300, 900, 1600)),
+        *(pytest.param("[tensorboard]", k, marks=pytest.mark.slow) for k in (20, 300, 900, 1600)),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_harms_nothing(free_kb, logger, data, whole, small_disk):
     folder = small_disk / "run"
+    lab = Lab(data, [*SMALL["gan"], *FAST, STEPS, f"logger={logger}"])
     assert lab.run(folder, fault=kill_in_step(6))[0] < 0
     ballast = small_disk / "ballast"
     left = shutil.disk_usage(small_disk).free - 1024 * free_kb

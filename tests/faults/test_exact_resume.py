@@ -16,7 +16,11 @@ def test_killed_twice_and_resumed(model, data, whole, tmp_path):
     assert outcome(folder) == whole(model)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 12, 17, 23, 30, 38, 47, 57])
+FEW = (5, 17)
+REST = [pytest.param(n, marks=pytest.mark.slow) for n in range(1, 60) if n not in FEW]
+
+
+@pytest.mark.parametrize("count", [*FEW, *REST])
 def test_killed_while_it_writes(count, lab, whole, tmp_path):
     """Every sync and every rename is a moment at which the machine may go away."""
     folder = tmp_path / "run"

@@ -8,6 +8,7 @@ import pytest
 from fault_harness import FAST, SMALL, Lab, damage, outcome, slow_disk
 
 KILLS = int(os.environ.get("GANFORGE_KILLS", "50"))
+SEED = os.environ.get("GANFORGE_FAULT_SEED", "0")
 STEPS = "trainer.max_steps=40"
 
 
@@ -15,7 +16,7 @@ STEPS = "trainer.max_steps=40"
 @pytest.mark.parametrize("model", SMALL)
 def test_fifty_random_kills(model, data, tmp_path, capsys):
     """A third of the lives has a slow disk; one death in four damages a checkpoint as well."""
-    lab, rng = Lab(data, [*SMALL[model], *FAST, STEPS]), random.Random(model)
+    lab, rng = Lab(data, [*SMALL[model], *FAST, STEPS]), random.Random(f"{model}-{SEED}")
     began = time.monotonic()
     assert lab.run(tmp_path / "whole") == [0]
     length = time.monotonic() - began

@@ -3,18 +3,25 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 from fault_harness import FAST, SMALL, STEPS, Lab, outcome, signal_in_step
 
 from ganforge.commands.resume import State, newest_state
+from ganforge.utils.records import read_records
 from ganforge.utils.runs import Run
 
 PREEMPTED = 75
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def slow(value):
+    """A case for the full set of tests."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGUSR1)])
 def test_a_signal_saves_the_step_it_came_in(number, lab, whole, tmp_path):
     folder = tmp_path / "run"
     assert lab.run(folder, fault=signal_in_step(6, number)) == [PREEMPTED]
@@ -26,6 +33,7 @@ def test_a_signal_saves_the_step_it_came_in(number, lab, whole, tmp_path):
     assert outcome(folder) == whole("gan")
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_step_lets_the_run_end(lab, whole, tmp_path):
     assert lab.run(tmp_path / "run", fault=signal_in_step(14, signal.SIGTERM)) == [0]
     assert outcome(tmp_path / "run") == whole("gan")
@@ -61,7 +69,7 @@ def test_a_signal_to_one_rank_stops_all_in_the_same_step(rank, data, whole, tmp_
     assert outcome(folder) == whole("gan", 2)
 
 
-@pytest.mark.parametrize("array", [True, False])
+@pytest.mark.parametrize("array", [True, slow(False)])
 def test_slurm_is_asked_for_another_turn(array, lab, tmp_path, monkeypatch):
     """SIGUSR1 is what ``sbatch --signal=USR1@90`` sends; ``scontrol`` is played by a script."""
     scontrol = tmp_path / "scontrol"
@@ -97,22 +105,52 @@ def test_one_process_has_the_folder(lab, tmp_path):
     assert lab.run(folder, resume=True) == [0]
 
 
+def command_line(folder, *overrides):
+    """Start a run in a process of its own, and wait for its first records."""
+    command = [
+        sys.executable, "-m", "ganforge", "train", "experiment=gaussian1d", "logger=[]",
+        "callbacks.theory.n_samples=100", "callbacks.checkpoints.every_n_steps=40",
+        "trainer.log_every_n_steps=10", f"hydra.run.dir={folder}", *overrides,
+    ]  # fmt: skip
+    environment = {**os.environ, "GANFORGE_DATA": str(folder.parent / "data")}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": environment}
+    process = subprocess.Popen(command, text=True, cwd=folder.parent, **options)
+    while not (folder / "metrics.jsonl").exists() or records(folder)[-1]["step"] < 10:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    return process
+
+
+def records(folder):
+    return read_records(folder / "metrics.jsonl") or [{"step": 0}]
+
+
 def test_the_command_line_says_how_to_go_on(tmp_path):
     """The whole way once, as a user goes it: a process of its own, Ctrl-C, the printed command."""
-    command = [
-        "ganforge", "train", "experiment=gaussian1d", "logger=[]", "trainer.max_steps=100000",
-        f"hydra.run.dir={tmp_path}/my run", "callbacks.theory.n_samples=100",
-    ]  # fmt: skip
-    python = [os.sys.executable, "-m"]
-    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    options["env"] = {**os.environ, "GANFORGE_DATA": str(tmp_path / "data")}
-    with subprocess.Popen(python + command, text=True, **options) as process:
-        while not (tmp_path / "my run" / "metrics.jsonl").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=120)[0]
+    folder = tmp_path / "my run"
+    process = command_line(folder, "trainer.max_steps=100000")
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=120)[0]
     assert process.returncode == PREEMPTED
-    assert f"go on with ganforge train resume='{tmp_path}/my run'" in told
-    step = newest_state(Run(tmp_path / "my run")).step
-    assert step > 0
+    assert f"go on with ganforge train resume='{folder}'" in told
+    assert newest_state(Run(folder)).step >= 10
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_command_stop_and_go_on(tmp_path):
+    """The first process starts the second: the signal reaches the first one only."""
+    ddp = ["trainer=ddp_sim", "trainer.max_steps=200", "resume=auto"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert command_line(whole, *ddp).wait() == 0
+    process = command_line(stopped, *ddp)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=120)[0]
+    assert process.returncode == PREEMPTED, told
+    assert told.count("all is saved") == 1
+    assert 10 <= newest_state(Run(stopped)).step < 200
+    process = command_line(stopped, *ddp)
+    told = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, told
+    assert "Going on with stopped after step" in told
+    ours, theirs = outcome(stopped), outcome(whole)
+    assert ours == theirs

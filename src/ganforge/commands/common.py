@@ -75,8 +75,12 @@ def read_config(run: Run) -> DictConfig:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without executing anything in it."""
+    """Read a checkpoint without executing anything in it; wrong bytes are told by its hash."""
+    from ganforge.utils.checkpoint_files import is_good
+
     try:
+        if is_good(path) is False:
+            raise ValueError("its content is not what was written")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

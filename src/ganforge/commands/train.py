@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from ganforge.commands.processes import further_processes
 from ganforge.commands.report import print_training_report, shown
 from ganforge.commands.resume import (
     State,
+    newest_state,
     prepare_folder,
     requeue_in_slurm,
     state_to_continue,
@@ -41,12 +41,12 @@ QUIET = (
 )
 
 
-def build_trainer(config: DictConfig, run: Run, step: int | None = None) -> Trainer:
-    """The trainer with the run's callbacks and loggers, which go on from ``step`` where given."""
+def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None) -> Trainer:
+    """The trainer with the run's callbacks and loggers; these go on from a step where given."""
     callbacks, loggers = build_all(config, "callbacks"), build_all(config, "logger")
     loggers = [JsonlLogger(run.metrics), *loggers]
-    if step is not None:
-        go_on_from(loggers, step)
+    if forget_after is not None:
+        go_on_from(loggers, forget_after)
     # Whatever the order of the configuration: a checkpoint holds what the others did in its step.
     callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))
     return build(
@@ -68,22 +68,26 @@ def train(config: DictConfig) -> float | None:
     keep_quiet()
     folder = OmegaConf.select(config, "resume.run")
     run = Run(Path(folder or config.paths.output_dir))
-    # One process of a run has the lock and writes; the others train with it.
-    with locked(run) if rank_zero_only.rank == 0 else nullcontext():
-        state = state_to_continue(config) if folder else None
-        if folder and rank_zero_only.rank == 0:
-            prepare_folder(config)
-            print(f"Going on with {shown(run.folder)} after step {state.step if state else 0}.")
-        return _fit(config, run, state, step=-1 if folder and not state else None)
+    if rank_zero_only.rank:  # the first process has the lock, checks and writes
+        return _fit(config, run, newest_state(run) if folder else None)
+    with locked(run):
+        if not folder:
+            return _fit(config, run, None)
+        state = state_to_continue(config)
+        prepare_folder(config)
+        print(f"Going on with {shown(run.folder)} after step {state.step if state else 0}.")
+        return _fit(config, run, state, forget_after=state.step if state else -1)
 
 
-def _fit(config: DictConfig, run: Run, state: State | None, step: int | None) -> float | None:
-    """Train from ``state``; loggers forget what came after it, or after ``step`` (-1: all)."""
+def _fit(
+    config: DictConfig, run: Run, state: State | None, forget_after: int | None = None
+) -> float | None:
+    """Train from ``state``; loggers forget what they were told of steps after ``forget_after``."""
     exit_code = 1
     try:
         seed_everything(config.seed, workers=True, verbose=False)
         module, data = build(config.model), build(config.data)
-        trainer = build_trainer(config, run, state.step if state else step)
+        trainer = build_trainer(config, run, forget_after)
         log_config(trainer, config)
         if trainer.is_global_zero:
             link_latest(run)

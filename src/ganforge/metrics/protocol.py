@@ -1,5 +1,6 @@
 """A score is a number together with how it was measured; unlike measurements are not compared."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
@@ -98,6 +99,8 @@ class Score:
         """Read what ``to_dict`` wrote; a record with missing or unknown parts is damaged."""
         try:
             record = {key: value for key, value in data.items() if key != "name"}
+            if record["value"] is None:  # JSON has no NaN
+                record["value"] = math.nan
             record["protocol"] = Protocol.from_dict(record["protocol"])
             record["notes"] = tuple(record["notes"])
             record["libraries"] = tuple(record["libraries"].items())

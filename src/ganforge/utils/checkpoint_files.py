@@ -32,9 +32,11 @@ def is_good(path: Path) -> bool | None:
     """Whether a checkpoint is as it was written; None where its hash is not known."""
     if not path.is_file():
         return False
-    # By content, not by name: a kill may have come between a renaming and its record.
-    sums = read_sums(path.parent).values()
-    return file_sha256(path) in sums if sums else None
+    sums = read_sums(path.parent)
+    # By content first: a kill may have come between a renaming and its record.
+    if sums and file_sha256(path) in sums.values():
+        return True
+    return False if path.name in sums else None
 
 
 def read_sums(folder: Path) -> dict[str, str]:

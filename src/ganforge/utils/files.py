@@ -16,6 +16,9 @@ from ganforge.utils.errors import UserError
 PARTIAL = ".partial-"
 """How the name of a file begins that is still being written."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that takes nothing more."""
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -57,7 +60,7 @@ def explained_writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in FULL:
             raise
         raise UserError(
             f"{path} cannot be written ({os.strerror(error.errno)}): free some space there; what "

@@ -49,7 +49,7 @@ class Run:
         """
         if which not in ("best", "last"):
             raise UserError(f"checkpoint={which} is neither best nor last")
-        for name in dict.fromkeys([which, "last"]):
+        for name in dict.fromkeys([which, "last", "previous"]):
             path = self.checkpoints / f"{name}.ckpt"
             if path.is_file():
                 return path
