@@ -2,8 +2,9 @@
 
 torch-fidelity asks for the eigenvalues of the product of two covariances, which is not symmetric.
 The same sum of roots is that of a symmetric matrix, by any factor F of one covariance (FᵀF = Σ₁):
-``tr (Σ₁Σ₂)^½ = tr (F Σ₂ Fᵀ)^½``. With fewer images than features the smaller of the two Gram
-matrices is taken. ``tests/metrics/test_conformance.py`` holds both to each other.
+``tr (Σ₁Σ₂)^½ = tr (F Σ₂ Fᵀ)^½``. For the Cholesky factor LAPACK has that product (sygst), at a
+quarter of the cost. With fewer images than features the smaller of the two Gram matrices is taken.
+``tests/metrics/test_frechet.py`` holds all cases to torch-fidelity's value.
 """
 
 from dataclasses import dataclass
@@ -36,21 +37,35 @@ class Moments:
         return float(np.trace(self.covariance))
 
     @cached_property
+    def cholesky(self) -> np.ndarray | None:
+        """The lower factor of the covariance, None where that is singular."""
+        if self.rows is not None:
+            return None
+        try:
+            return np.linalg.cholesky(self.covariance)
+        except np.linalg.LinAlgError:  # features that are constant, or depend on others
+            return None
+
+    @cached_property
     def factor(self) -> np.ndarray:
         """F of shape ``r×D`` with ``FᵀF`` the covariance."""
         if self.rows is not None:
             return self.rows
-        try:
-            return np.linalg.cholesky(self.covariance).T
-        except np.linalg.LinAlgError:  # singular: features that are constant, or depend on others
-            values, vectors = np.linalg.eigh(self.covariance)
-            return np.sqrt(values.clip(0))[:, None] * vectors.T
+        if self.cholesky is not None:
+            return self.cholesky.T
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.sqrt(values.clip(0))[:, None] * vectors.T
 
-    def between(self, factor: np.ndarray) -> np.ndarray:
-        """A symmetric matrix with the eigenvalues of ``factor Σ factorᵀ`` that are not 0."""
+    def times(self, other: "Moments") -> np.ndarray:
+        """Lower triangle of a symmetric matrix with the eigenvalues of ΣΣ' that are not 0."""
+        if self.rows is None and other.cholesky is not None:
+            from scipy.linalg.lapack import dsygst
+
+            product, _ = dsygst(self.covariance, other.cholesky, itype=2, lower=1)
+            return product
         if self.rows is None:
-            return factor @ self.covariance @ factor.T
-        product = factor @ self.rows.T
+            return other.factor @ self.covariance @ other.factor.T
+        product = other.factor @ self.rows.T
         small = product if product.shape[0] <= product.shape[1] else product.T
         return small @ small.T
 
@@ -74,7 +89,7 @@ def moments(features: Tensor, chosen: np.ndarray | None = None) -> Moments:
 
 def frechet_distance(one: Moments, other: Moments) -> float:
     """``|μ₁ - μ₂|² + tr Σ₁ + tr Σ₂ - 2 tr (Σ₁Σ₂)^½`` (Dowson & Landau 1982)."""
-    eigenvalues = np.linalg.eigvalsh(other.between(one.factor))
+    eigenvalues = np.linalg.eigvalsh(other.times(one))
     roots = np.sqrt(eigenvalues.clip(0)).sum()
     difference = one.mean - other.mean
     return float(difference @ difference + one.trace + other.trace - 2 * roots)

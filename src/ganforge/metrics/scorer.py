@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ class Scorer:
         """
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
         fake = extract(self.extractor, batches, self.device, self.batch_size, progress)
-        sides = self._sides(fake)
+        sides = Comparison(fake=fake, **self._reals())
         return [
             self.record(metric.name, metric(sides), len(fake), metric.paired, ema, seed, step)
             for metric in self.metrics
@@ -96,11 +97,12 @@ class Scorer:
 
         Raises what the first metric says if there is none.
         """
+        reals = self._reals()  # first: writing them into the cache takes memory for a moment
         bar = self.bars(f"features of {fakes.split}", fakes.count)
         told = extract(
             self.extractor, fakes.batches(), self.device, self.batch_size, bar, fakes.count
         )
-        sides = self._sides(Features(told.features, told.logits, fakes.labels))
+        sides = Comparison(fake=Features(told.features, told.logits, fakes.labels), **reals)
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
             try:
@@ -117,10 +119,14 @@ class Scorer:
             raise errors[0] if errors else UserError("There is no metric: choose metrics=all.")
         return scores, [str(error) for error in errors]
 
-    def _sides(self, fake: Features) -> Comparison:
+    def _reals(self) -> dict[str, Any]:
+        """Features of the real side, by their names in ``Comparison``."""
         paired = any(metric.paired for metric in self.metrics)
-        splits = [s and self.features_of(s).features for s in (self.training, self.held_out)]
-        return Comparison(self.real_features if paired else None, fake, *splits)
+        return {
+            "real": self.real_features if paired else None,
+            "training": self.training and self.features_of(self.training).features,
+            "held_out": self.held_out and self.features_of(self.held_out).features,
+        }
 
     def record(
         self,
