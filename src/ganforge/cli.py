@@ -75,6 +75,7 @@ def run_command(name: str) -> None:
         if multirun and name == "train":
             return import_module("ganforge.commands.sweep").run_here(config)
         try:
+            import_module("ganforge.commands.checks").check_settings(config)
             return command(config)
         except Exception as error:
             if multirun:

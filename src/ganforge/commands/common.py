@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from ganforge.commands.bundle import is_bundle, read_bundle
+from ganforge.commands.checks import check_settings
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
 from ganforge.utils.runs import Run, find_run
 
@@ -27,8 +28,9 @@ def build(config: DictConfig, **overrides: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, GanforgeError):
             raise cause from None
-        if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{_where(error, config)}: {cause}") from error
+        if cause is not None:
+            reason = (str(cause) or type(cause).__name__).splitlines()[0]
+            raise UserError(f"{_where(error, config)}: {reason}") from error
         raise UserError(str(error).replace("\n", " ")) from error
 
 
@@ -42,7 +44,12 @@ def _where(error: InstantiationException, config: DictConfig) -> str:
 def pick_device(name: str = "auto") -> torch.device:
     """The device of a command: ``auto`` takes an accelerator where there is one."""
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+            raise UserError(
+                f"device={name} is not to be had here: choose auto, cpu or cuda"
+            ) from error
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
 
@@ -69,7 +76,7 @@ def read_config(run: Run) -> DictConfig:
     except (OSError, ValueError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise DamagedFileError(f"{run.config} cannot be read: {reason}") from error
-    if not isinstance(config, DictConfig) or "model" not in config:
+    if not isinstance(config, DictConfig) or not isinstance(config.get("model"), DictConfig):
         raise DamagedFileError(f"{run.config} is not the configuration of a training run")
     return config
 
@@ -105,9 +112,10 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
         averages = next((v["weights"] for k, v in state["callbacks"].items() if k == "EMA"), {})
         for name, weights in averages.items():
             getattr(module, name).load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DamagedFileError(
-            f"{run.checkpoint(checkpoint)} does not fit {run.config}: {str(error).splitlines()[0]}"
+            f"{run.checkpoint(checkpoint)} does not fit {run.config} "
+            f"({str(error).splitlines()[0]}): use the checkpoint that the run wrote"
         ) from error
     module.to(pick_device(device)).eval()
     classes = state.get("ganforge", {}).get("classes")
@@ -117,6 +125,7 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
 def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
     """Rebuild the generators of a bundle; what they were trained with is not in it."""
     folder, bundle = Path(folder).expanduser().resolve(), read_bundle(folder)
+    check_settings(bundle.config)
     # Sizes are compared before they are allocated: they may be anything.
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in build(bundle.config.model).state_dict().items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 
+from ganforge.commands.checks import check_settings
 from ganforge.commands.common import read_config
 from ganforge.commands.resume import newest_state
 from ganforge.commands.train import train
@@ -22,7 +23,9 @@ def job(folder: str) -> None:
     """
     run = Run(Path(folder))
     try:
-        train(_configuration(run))
+        config = _configuration(run)
+        check_settings(config)
+        train(config)
     except Exception as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,8 +1,11 @@
 """Errors of Hydra, OmegaConf and ours as one sentence each."""
 
+import errno
 import re
 import sys
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
 
 from ganforge.utils.errors import GanforgeError
 
@@ -19,7 +22,27 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return f"{error.override!r} is not a valid override: {error.message.splitlines()[0]}", 2
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_sentence(str(error)), 2
-    return None
+    if isinstance(error, OSError) and error.errno in PLACE:
+        return f"{error.filename} cannot be used ({error.strerror}): choose another place", 2
+    return (" ".join(str(error).split()), 2) if _is_refusal(error) else None
+
+
+# What is wrong with a place that the user chose, not with the program.
+PLACE = {
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+REFUSING = ("networks", "losses", "augment", "models")
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether our mathematics raised a ValueError itself: those folders know no other error."""
+    if not isinstance(error, ValueError):
+        return False
+    frame = extract_tb(error.__traceback__)[-1]
+    folder = Path(frame.filename).parent
+    ours = folder.name in REFUSING and folder.parent == Path(__file__).parents[1]
+    return ours and str(frame.line).startswith("raise ValueError")
 
 
 def _config_sentence(text: str) -> str:

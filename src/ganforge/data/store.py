@@ -21,6 +21,9 @@ from ganforge.data.source import SPLITS, Chunk, Source
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
 
+UNWRITABLE = (
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
 LAYOUT = 1  # raise it when the files of the cache change their meaning
 
 
@@ -185,7 +188,7 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT):
+        if error.errno not in UNWRITABLE:
             raise
         raise UserError(
             f"The cache of the data cannot be written to '{folder.parent}' ({error.strerror}): "

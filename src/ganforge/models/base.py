@@ -61,14 +61,20 @@ class AdversarialModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer a side, the generator's first; schedules are saved with a checkpoint."""
-        factories = (self.optimizer_generator, self.optimizer_discriminator)
+        sides = ("optimizer_generator", "optimizer_discriminator")
         optimizers = [
-            factory([p for network in networks for p in network.parameters()])
-            for factory, networks in zip(factories, self.players(), strict=True)
+            self._optimizer(side, [p for network in networks for p in network.parameters()])
+            for side, networks in zip(sides, self.players(), strict=True)
         ]
         if self.schedule is None:
             return optimizers
         return optimizers, [self.schedule(optimizer) for optimizer in optimizers]
+
+    def _optimizer(self, side: str, parameters: list[nn.Parameter]) -> Optimizer:
+        try:
+            return getattr(self, side)(parameters)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"model.{side} cannot be made: {error}") from error
 
     @property
     def noise(self) -> torch.Generator:

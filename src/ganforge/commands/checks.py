@@ -1,0 +1,123 @@
+"""Whether settings are of the kind that their names promise, before anything is made from them.
+
+A name means the same wherever it stands, so one table serves every group. It holds for what
+ganforge, torch and Lightning are configured with; classes of the user's own may use names freely.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from ganforge.utils.errors import UserError
+
+LARGEST_SEED = 2**32 - 1  # of numpy
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value must be: in words, and as a test of a value that is not None."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def whole(lowest: int, highest: float = math.inf) -> Kind:
+    """A whole number of a range."""
+    upper = "" if highest == math.inf else f" and at most {highest}"
+    words = f"a whole number of at least {lowest}{upper}"
+    return Kind(words, lambda value: _is_whole(value) and lowest <= value <= highest)
+
+
+AT_LEAST_0, AT_LEAST_1 = whole(0), whole(1)
+SEED = whole(0, LARGEST_SEED)
+ABOVE_0 = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
+FROM_0 = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)
+SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+BETAS = Kind(
+    "two numbers from 0 up to but not 1, such as [0.5,0.999]",
+    lambda value: isinstance(value, ListConfig) and len(value) == 2
+    and all(_is_number(beta) and 0 <= beta < 1 for beta in value),
+)  # fmt: skip
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+STEPS = Kind(
+    "a whole number of at least 1, or -1 for no end",
+    lambda value: _is_whole(value) and (value >= 1 or value == -1),
+)
+TEXT = Kind("a word or a path", lambda value: isinstance(value, str))
+
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("seed", "real_seed"), SEED),
+    **dict.fromkeys(("max_steps", "max_epochs"), STEPS),
+    **dict.fromkeys(
+        ("accumulate", "batch_size", "blocks", "candidates", "channels", "channels_a", "columns",
+         "components", "downsamplings", "every", "every_n_steps", "frames", "interval", "k",
+         "latent_dim", "load_size", "log_every_n_steps", "measured", "modes", "n",
+         "n_critic", "n_images", "n_samples", "num_nodes", "pairs", "pool",
+         "results", "rows", "samples", "size", "steps", "strengths", "test_count", "tile",
+         "train_count", "units", "width", "window", "workers"),
+        AT_LEAST_1,
+    ),
+    **dict.fromkeys(
+        ("listed", "neighbours", "overlap", "path_length", "pool_size", "shift",
+         "shown", "warm_up_steps"),
+        AT_LEAST_0,
+    ),
+    **dict.fromkeys(
+        ("clip_gradient", "half_life_kimg", "kimg", "learning_rate", "lr", "radius", "ramp_up",
+         "reach", "speed_kimg", "std", "truncation"),
+        ABOVE_0,
+    ),
+    **dict.fromkeys(
+        ("classifier_weight", "lambda_adversarial", "lambda_cycle", "lambda_identity",
+         "lambda_l1", "pixel_weight", "prior_weight", "weight", "weight_decay"),
+        FROM_0,
+    ),
+    **dict.fromkeys(
+        ("confidence", "decay_from", "dropout", "label_smoothing", "p", "smoothing",
+         "test_fraction"),
+        SHARE,
+    ),
+    **dict.fromkeys(
+        ("channels_last", "convert", "flip", "fused", "noise_at_test", "overwrite", "paired",
+         "picture", "shell", "truth"),
+        FLAG,
+    ),
+    **dict.fromkeys(("path", "folder", "train_folder", "test_folder", "data_path", "output"), TEXT),
+    "betas": BETAS,
+}  # fmt: skip
+NEEDED = {"n", "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width"}
+PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
+OURS = ("ganforge.", "torch.", "lightning.")
+
+
+def check_settings(config: DictConfig) -> None:
+    """Raise a UserError that names the first setting which is not of its kind."""
+    for key, name, value in _settings(config, ""):
+        if name in KINDS and (value is not None or name in NEEDED):
+            kind = KINDS[name]
+            if not kind.holds(value):
+                raise UserError(f"{key}={value} must be {kind.words}: change {key}")
+        if value is None and key in PARTS and "trainer" in config:
+            raise UserError(f"{key} is null, and nothing can be trained without it: leave it out")
+
+
+def _settings(node: DictConfig, prefix: str) -> Iterator[tuple[str, str, Any]]:
+    """Key in full, its last word and its value of all settings that are ours to judge."""
+    target = str(node.get("_target_") or OURS[0])
+    for word, value in node.items():
+        key = f"{prefix}.{word}" if prefix else str(word)
+        if isinstance(value, DictConfig):
+            yield from _settings(value, key)
+        elif target.startswith(OURS):
+            yield key, str(word), value
