@@ -374,7 +374,7 @@ COMMANDS = [
     ("generate run={run} n=many", 2, "n=many"),
     ("generate run={run} n=2.5", 2, "n=2.5"),
     ("generate run={run} n=[1]", 2, "n=[1]"),
-    ("generate run={run} n=null", 2, "n=None must be"),
+    ("generate run={run} n=null", 2, "n=None"),
     ("generate run={run} seed=-1", 2, "seed=-1"),
     ("generate run={run} seed=lucky", 2, "seed=lucky"),
     ("generate run={run} seed=1.5", 2, "seed=1.5"),

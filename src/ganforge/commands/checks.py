@@ -96,7 +96,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("path", "folder", "train_folder", "test_folder", "data_path", "output"), TEXT),
     "betas": BETAS,
 }  # fmt: skip
-NEEDED = {"n", "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width"}
+NEEDED = {"seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width"}
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
 OURS = ("ganforge.", "torch.", "lightning.")
 

@@ -56,7 +56,7 @@ def class_number(loaded: LoadedRun, wanted: object) -> int | None:
 
 def generate(config: DictConfig) -> None:
     """Write one PNG a seed, from ``seed`` on, and a grid of them."""
-    if not 1 <= config.n <= 1_000_000:
+    if not 1 <= (config.n or 0) <= 1_000_000:
         raise UserError(f"n={config.n} is not a count of images between 1 and 1000000")
     if config.seed < 0:
         raise UserError(f"seed={config.seed} must not be negative")
