@@ -36,7 +36,10 @@ FAKE = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
 def test_terms_are_named_and_unweighted():
     objective = AdversarialObjective(Wasserstein(), {"r1": R1(weight=10.0)})
     terms = objective.discriminator(total, REAL, FAKE)
-    assert list(terms) == ["adversarial", "r1", "D(x)", "D(G(z))"]
+    readings = ["D(x)", "D(G(z))", "logit(x)", "logit(G(z))"]
+    assert list(terms) == ["adversarial", "r1", *readings]
+    assert terms["logit(x)"].value.item() == pytest.approx(5)
+    assert terms["logit(G(z))"].value.item() == pytest.approx(1)
     assert terms["adversarial"].value.item() == pytest.approx(1 - 5)
     assert terms["adversarial"].weight == 1
     # ∇ of a sum is ones: ½·2, whatever the weight.

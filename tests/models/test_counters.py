@@ -69,6 +69,7 @@ def test_everything_of_an_update_is_logged(tiny_gan, tiny_data, tiny_trainer, tm
         "kimg",
         *(f"discriminator/{name}" for name in ("loss", "adversarial", "watch", "gradient_norm")),
         *("discriminator/D(x)", "discriminator/D(G(z))"),
+        *("discriminator/logit(x)", "discriminator/logit(G(z))"),
         *(f"generator/{name}" for name in ("loss", "adversarial", "gradient_norm")),
     }
     assert record["discriminator/watch"] == 7
@@ -128,3 +129,19 @@ def test_training_continues_at_the_checkpoint(tiny_gan, tiny_data, tiny_trainer,
     trainer.fit(tiny_gan(seed=1), datamodule=tiny_data(), ckpt_path=tmp_path / "last.ckpt")
     assert [seen[:2] for seen in counted.seen] == [(6, 24), (7, 28), (8, 32)]
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [6, 7, 8]
+
+
+def test_observers_hear_of_every_update_while_its_gradients_are_there(
+    tiny_gan, tiny_data, tiny_trainer
+):
+    heard = []
+
+    def observe(player, readings, parameters):
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        heard.append((player, "adversarial" in readings, norm.item() > 0))
+
+    module = tiny_gan(n_critic=2)
+    module.observers.append(observe)
+    tiny_trainer(max_steps=2).fit(module, datamodule=tiny_data())
+    players = ["discriminator", "discriminator", "generator"] * 2
+    assert heard == [(player, True, True) for player in players]

@@ -103,6 +103,11 @@ class Checkpoints(Periodic):
         """The same, whatever ended training: Lightning tears nothing down then."""
         self._end(trainer)
 
+    def save_now(self, trainer: Trainer) -> None:
+        """Save the last state and publish it at once: an error is about to end training."""
+        self._save(trainer, "last")
+        self._publish(trainer)
+
     def _end(self, trainer: Trainer) -> None:
         self._stop.remove()
         if trainer.is_global_zero:

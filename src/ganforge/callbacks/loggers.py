@@ -130,3 +130,12 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step:
         elif isinstance(logger, TensorBoardLogger):
             array = np.atleast_3d(np.asarray(picture))
             logger.experiment.add_image(key, array, step, dataformats="HWC")
+
+
+def log_text(loggers: Iterable[Logger], key: str, text: str, step: int) -> None:
+    """Write a sentence to every logger that keeps text: TensorBoard's and W&B's ways."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(key, text, step)
+        elif hasattr(logger, "log_text"):
+            logger.log_text(key, columns=["step", "text"], data=[[step, text]], step=step)

@@ -23,6 +23,7 @@ class ProgressBar(Callback):
         self._speed = 0.0
         self._mark = (0.0, 0)
         self._tenth = 0
+        self.note = ""  # what the doctor says, in a few words
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
@@ -109,4 +110,5 @@ class ProgressBar(Callback):
         parts = [f"{pl_module.images_seen / 1000:.1f} kimg", f"{self._speed:.0f} img/s"]
         metrics = trainer.callback_metrics
         parts += [f"{name} {metrics[key]:.2f}" for name, key in READINGS.items() if key in metrics]
+        parts += [f"[yellow]{self.note}[/]"] if self.note else []
         return " · ".join(parts)

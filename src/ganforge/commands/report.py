@@ -108,5 +108,7 @@ def _results(run: Run) -> Iterable[tuple[str, Path]]:
         ("last checkpoint", run.checkpoints / "last.ckpt"),
         ("scores", run.scores),
         ("curves", run.metrics),
+        ("health report", run.folder / "health.png"),
+        ("diagnosis", run.folder / "diagnosis.jsonl"),
     ]
     return [(what, path) for what, path in candidates if path.exists()]

@@ -102,6 +102,8 @@ class AdversarialObjective(nn.Module):
             **penalties,
             "D(x)": self._reading(critique.real_logits, critique.fake_logits),
             "D(G(z))": self._reading(critique.fake_logits, critique.real_logits),
+            "logit(x)": _mean(critique.real_logits),
+            "logit(G(z))": _mean(critique.fake_logits),
             **readings,
         }
 
@@ -138,3 +140,8 @@ class AdversarialObjective(nn.Module):
         """The mean probability of being real."""
         probability = self.loss.probability(self._answers(logits, others))
         return Term(probability.mean(), weight=0.0)
+
+
+def _mean(logits: Tensor) -> Term:
+    """What the critic said itself, as a reading: probabilities cannot tell 10 from 1,000."""
+    return Term(logits.detach().mean(), weight=0.0)

@@ -16,6 +16,9 @@ from ganforge.utils.random_state import of_all_ranks, random_state, set_random_s
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
+# Told of every update: the player, its readings (scalars, on the device) and its parameters, whose
+# gradients are still there. What it does must cost little and change nothing.
+Observer = Callable[[str, dict[str, torch.Tensor], list[nn.Parameter]], None]
 
 
 class AdversarialModule(LightningModule):
@@ -53,6 +56,7 @@ class AdversarialModule(LightningModule):
         self.seed = seed
         self.images_seen = 0
         self._resumed: dict[str, Any] | None = None
+        self.observers: list[Observer] = []
         self._noise: torch.Generator | None = None
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -158,6 +162,8 @@ class AdversarialModule(LightningModule):
             readings["gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
         if logging:
             self._log(player, readings)
+        for observe in self.observers:
+            observe(player, readings, parameters)
         (optimizer if player == "generator" else optimizer.optimizer).step()
         # Autocast keeps low-precision copies of weights until its context ends: they are old now.
         torch.clear_autocast_cache()

@@ -22,6 +22,12 @@ class DamagedFileError(GanforgeError):
     exit_code = 3
 
 
+class DivergedError(GanforgeError):
+    """Training broke down for good; what was good of it is saved."""
+
+    exit_code = 4
+
+
 class PreemptedError(GanforgeError):
     """A signal asked a run to stop; its state is saved. The exit code asks to try again later.
 

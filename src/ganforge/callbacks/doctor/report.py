@@ -1,0 +1,45 @@
+"""Writes the health report when training ends, however it ends."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganforge.callbacks.doctor.callback import Doctor
+from ganforge.callbacks.doctor.health import draw_health
+from ganforge.callbacks.loggers import log_picture
+from ganforge.utils.files import atomic_path
+
+
+class HealthReport(Callback):
+    """Draws what the doctor saw to ``health.png``. Place it after the doctor."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the whole training."""
+        self._write(trainer, pl_module)
+
+    def on_exception(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        """Draw what there was before the interruption."""
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, module: LightningModule) -> None:
+        doctor = next((c for c in trainer.callbacks if isinstance(c, Doctor)), None)
+        if doctor is None or not trainer.is_global_zero or not any(doctor.histories.values()):
+            return
+        from PIL import Image
+
+        kimg = module.images_seen / 1000
+        name = self.path.absolute().parent.name
+        title = f"{name} · {trainer.global_step} steps · {kimg:.1f} kimg"
+        figure = draw_health(doctor.histories, doctor.journal.events, title)
+        with atomic_path(self.path) as temporary:
+            figure.savefig(temporary)
+        with Image.open(self.path) as picture:
+            log_picture(trainer.loggers, "health", picture.convert("RGB"), trainer.global_step)

@@ -1,0 +1,240 @@
+"""Every rule on series made by hand: what it must see, what it must leave alone."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from ganforge.callbacks.doctor.balance import (
+    CriticFooled,
+    CriticRemembers,
+    CriticWins,
+    LogitsExplode,
+)
+from ganforge.callbacks.doctor.motion import (
+    GradientsExplode,
+    GradientsVanish,
+    PlayersRace,
+    PlayerStuck,
+)
+from ganforge.callbacks.doctor.samples import DataAlike, ModesCollapse, NoiseIgnored, ScoreRises
+from ganforge.callbacks.doctor.vitals import Case, Vitals, lately, mean
+from ganforge.commands.common import build
+from helpers import TINY_AVATARS, composed
+
+CASE = Case(
+    floor=0.0,
+    chance=math.log(4),
+    generator_rate=2e-4,
+    critic_rate=2e-4,
+    data_spread=0.4,
+    distance=30.0,
+)
+CALM = Vitals(
+    0, critic_loss=1.2, generator_loss=0.8, d_real=0.6, d_fake=0.4, logit_real=0.4,
+    logit_fake=-0.4, critic_gradient=2.0, generator_gradient=1.0, diversity=0.8, movement=0.3,
+    memory=0.1, generator_update=0.01, critic_update=0.01,
+)  # fmt: skip
+
+
+def series(windows=20, **readings):
+    """Windows of 25 steps; a reading is a value for all, or one a window from the end."""
+    history = []
+    for i in range(windows):
+        now = {}
+        for name, value in readings.items():
+            if isinstance(value, list):
+                place = i - (windows - len(value))
+                if place >= 0:
+                    now[name] = value[place]
+            else:
+                now[name] = value
+        history.append(replace(CALM, step=25 * (i + 1), **now))
+    return history
+
+
+# Rule, the series that it must name, one just inside the limit that it must not.
+SICK = {
+    "critic_wins": (
+        CriticWins(loss_share=0.05, steps=200),
+        series(critic_loss=[0.05] * 8, d_real=[0.98] * 8, d_fake=[0.0] * 8),
+        series(critic_loss=[0.05] * 7 + [0.3]),
+    ),
+    "critic_fooled": (
+        CriticFooled(margin=0.1, steps=100),
+        series(d_real=[0.3] * 4, d_fake=[0.9] * 4),
+        series(d_real=0.5, d_fake=0.59),
+    ),
+    "logits_explode": (
+        LogitsExplode(times=3, least=50, steps=50),
+        series(logit_real=[80.0, 90.0], logit_fake=[-80.0, -90.0]),
+        series(logit_real=[80.0, 40.0], logit_fake=[-80.0, -40.0]),
+    ),
+    "critic_remembers": (
+        CriticRemembers(share=0.5, looks=3),
+        series(memory=[0.6, 0.7, 0.8]),
+        series(memory=[0.0, 0.6, 0.8]),
+    ),
+    "gradients_vanish": (
+        GradientsVanish(norm=1e-7, steps=100),
+        series(generator_gradient=[0.0] * 4),
+        series(generator_gradient=[1e-6, 0.0, 0.0, 0.0]),
+    ),
+    "gradients_explode": (
+        GradientsExplode(times=100, steps=50, windows=4),
+        series(critic_gradient=[300.0, 400.0]),
+        series(critic_gradient=[190.0, 400.0]),
+    ),
+    "generator_stuck": (
+        PlayerStuck(looks=3),
+        series(generator_update=[0.0, 0.0, 0.0]),
+        series(generator_update=[1e-9, 0.0, 0.0]),
+    ),
+    "critic_stuck": (
+        PlayerStuck(looks=3),
+        series(critic_update=[0.0, 0.0, 0.0]),
+        series(critic_update=[0.0, 0.0, 1e-9]),
+    ),
+    "players_race": (
+        PlayersRace(loss_share=0.9, movement=0.6, looks=3, steps=200),
+        series(critic_loss=1.30, movement=0.65),
+        # In balance D guesses as well, but samples rest.
+        series(critic_loss=1.39, movement=0.15),
+    ),
+    "noise_ignored": (
+        NoiseIgnored(diversity=1e-3, looks=2),
+        series(diversity=[1e-5, 0.0]),
+        series(diversity=[0.01, 0.0]),
+    ),
+    "modes_collapse": (
+        ModesCollapse(diversity=0.1, looks=3, grace=300),
+        series(diversity=[0.09, 0.05, 0.04]),
+        series(windows=11, diversity=[0.09, 0.05, 0.04]),
+    ),
+    "score_rises": (
+        ScoreRises(times=1.25, scores=2),
+        series(fid=[20.0, 10.0, 14.0, 13.0]),
+        series(fid=[20.0, 10.0, 14.0, 12.0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_rule_names_what_it_sees_with_its_numbers(name):
+    rule, sick, _ = SICK[name]
+    finding = rule(sick, CASE)
+    assert finding.name == name
+    assert finding.numbers
+    assert all(math.isfinite(number) for number in finding.numbers.values())
+    assert finding.message.startswith(f"{finding.what}: ")
+    assert "; try " in finding.message
+    assert "nan" not in finding.message
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_rule_says_nothing_just_inside_its_limit(name):
+    rule, _, well = SICK[name]
+    assert rule(well, CASE) is None
+
+
+@pytest.mark.parametrize("name", SICK)
+@pytest.mark.parametrize(
+    "history", [[], [Vitals(25)], series(1), series(400)], ids=["none", "unknown", "one", "long"]
+)
+def test_a_rule_says_nothing_of_little_or_of_health(name, history):
+    assert SICK[name][0](history, CASE) is None
+
+
+def test_the_sentence_of_a_winning_critic():
+    rule, sick, _ = SICK["critic_wins"]
+    assert rule(sick, replace(CASE, in_use=frozenset({"norm=spectral"}))).message == (
+        "the critic wins: D(x) 0.98, D(G(z)) 0.00, its loss 0.05 where guessing costs 1.4, "
+        "for 200 steps; try regularizer=[r1] or augment=diffaugment or "
+        "model.optimizer_discriminator.lr=5e-05"
+    )
+
+
+def test_moving_samples_alone_are_no_race():
+    assert SICK["players_race"][0](series(critic_loss=1.2, movement=0.9), CASE) is None
+
+
+def test_a_wasserstein_critic_may_win():
+    rule, sick, _ = SICK["critic_wins"]
+    assert rule(sick, replace(CASE, floor=None, chance=None)) is None
+
+
+def test_exploding_logits_are_judged_by_how_far_apart_the_data_are():
+    rule, sick, _ = SICK["logits_explode"]
+    assert rule(sick, replace(CASE, distance=100.0)) is None
+    remedies = rule(sick, replace(CASE, floor=None, chance=None)).remedies
+    assert remedies[0] == "regularizer=[gradient_penalty]"
+
+
+def test_alike_data_are_named_whatever_the_history():
+    assert DataAlike(spread=0.01)(series(), replace(CASE, data_spread=0.005)).name == "data_alike"
+    assert DataAlike(spread=0.01)(series(), CASE) is None
+    assert DataAlike(spread=0.01)(series(), replace(CASE, data_spread=math.nan)) is None
+
+
+def test_a_score_that_rises_from_the_best_just_measured_is_fine():
+    assert ScoreRises()(series(fid=[20.0, 19.0, 18.0, 10.0]), CASE) is None
+
+
+def test_no_rate_is_made_of_none():
+    assert CASE.rate("critic", 0.25) == ["model.optimizer_discriminator.lr=5e-05"]
+    assert replace(CASE, generator_rate=0.0).rate("generator", 0.25) == []
+    assert replace(CASE, generator_rate=math.nan).rate("generator", 0.25) == []
+
+
+def test_lately_and_mean():
+    history = series(4, fid=[1.0, 3.0])
+    assert [v.step for v in lately(history, 50)] == [75, 100]
+    assert lately(history, 125) == ()
+    assert mean(history, "fid") == 2.0
+    assert math.isnan(mean(history[:2], "fid"))
+
+
+CASES = {
+    "dcgan": (CASE, TINY_AVATARS),
+    "gan": (
+        replace(CASE, convolutional=False),
+        [*TINY_AVATARS, "model=gan", "features=cnn", "features.weights=avatars"],
+    ),
+    "ring2d": (
+        replace(CASE, convolutional=False, images=False),
+        ["experiment=ring2d"],
+    ),
+    "cyclegan": (
+        replace(CASE, latent=False),
+        ["experiment=cyclegan_avatars", "model.a_to_b.width=4", "model.critic_a.width=4"],
+    ),
+    "pix2pix": (
+        replace(CASE, latent=False),
+        ["model=pix2pix", "model.generator.width=4", "model.discriminator.width=4"],
+    ),
+}
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_every_remedy_exists(model, tmp_path):
+    """Each override composes, and the model with it can be built."""
+    case, overrides = CASES[model]
+    remedies = {r for rule, sick, _ in SICK.values() for r in rule(sick, case).remedies}
+    remedies |= {"model.clip_gradient=1.0", "trainer.precision=32-true"}
+    for loss in (None, 1.0):
+        facts = replace(case, chance=loss, floor=None if loss is None else 0.0)
+        facts = replace(facts, batch_norm=model in ("dcgan", "pix2pix"))
+        remedies |= set(SICK["logits_explode"][0](SICK["logits_explode"][1], facts).remedies)
+    assert len(remedies) >= 8
+    for remedy in remedies:
+        build(composed("train", [*overrides, *remedy.split()], tmp_path, tmp_path).model)
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_a_remedy_in_use_is_not_named_again(model):
+    case, _ = CASES[model]
+    for rule, sick, _ in SICK.values():
+        remedies = rule(sick, case).remedies
+        used = replace(case, in_use=frozenset(r.split()[0] for r in remedies))
+        assert rule(sick, used).remedies == ()
+        assert "try" not in rule(sick, used).message
