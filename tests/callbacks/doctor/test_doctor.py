@@ -111,10 +111,12 @@ def test_a_resumed_doctor_goes_on_as_if_nothing_had_happened(
 
     saver = Checkpoints(tmp_path / "c", every_n_steps=8)
     whole = fit(16, tmp_path / "whole")
-    fit(8, tmp_path / "parts", saver)
-    parts = fit(16, tmp_path / "parts", ckpt_path=tmp_path / "c" / "last.ckpt")
-    assert [v.step for v in whole.histories[""]] == [3, 6, 9, 12, 15, 16]
-    assert parts.histories == whole.histories
+    # The end of a training closes a window; what was saved on the way there does not.
+    fit(10, tmp_path / "parts", saver)
+    parts = fit(16, tmp_path / "parts", ckpt_path=tmp_path / "c" / "previous.ckpt")
+    one, two = ([v.to_dict() for v in d.histories[""]] for d in (whole, parts))
+    assert [v["step"] for v in one] == [3, 6, 9, 12, 15, 16]
+    assert one == two
     assert parts.journal.path.read_text() == whole.journal.path.read_text()
 
 

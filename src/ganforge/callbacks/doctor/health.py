@@ -70,7 +70,9 @@ def panels(histories: Histories) -> list[Panel]:
         Panel("logits", curves(histories, logits), level=(0.0, "")),
         Panel("gradient norms", curves(first, gradients), log=True),
         Panel("diversity", curves(histories, diversity), level=(1.0, "the data's own")),
-        Panel("learned by heart", curves(histories, memory), level=(0.0, "nothing")),
+        Panel(
+            "learned by heart", curves(histories, memory), limits=(-0.2, 1), level=(0.0, "nothing")
+        ),
         Panel("other terms", term_curves(first[""])),
         Panel("FID", curves(first, {"fid": ("FID", DATA)}), log=True),
     ]
@@ -130,6 +132,9 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.minorticks_off()
     if panel.limits:
         axes.set_ylim(*panel.limits)
+    elif not panel.log and 0 <= min(values) < max(values) / 2:
+        # From 0, and up to the level: what is drawn outside a panel falls into its neighbour.
+        axes.set_ylim(0, 1.08 * max([*values, panel.level[0] if panel.level else 0]))
     if panel.level:
         height, meaning = panel.level
         axes.axhline(height, color="#999999", lw=0.8, ls=":")

@@ -60,30 +60,38 @@ class Probe:
         self._sums: dict[str, Tensor] = {}
 
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
-        """Take the real images; data modules without ``take`` or ``domain`` are left alone."""
+        """Take the real images; data modules without ``take`` or ``domain`` are left alone.
+
+        Small batches mean cheap steps: fewer samples are looked at then.
+        """
         data = trainer.datamodule
+        batch_size = getattr(data, "batch_size", self.samples)
         if hasattr(module, "translators") and hasattr(data, "domain"):
+            self.samples = max(8, min(self.samples, 4 * batch_size))
             self._take_domains(data, module)
         elif hasattr(data, "take"):
-            self._train_count = len(data.split("train"))
-            count = min(2 * self.samples, self._train_count)
-            self._seen = data.take("train", count, self.seed)
-            unseen = min(count, len(data.split("test")))
-            self._unseen = data.take("test", unseen, self.seed)
-            self._real[""] = thumbnails(self._seen)
-            self.distance = spread(_as_input(self._seen, torch.device("cpu")).flatten(1))
+            self.samples = max(8, min(self.samples, 2 * batch_size))
+            self._take_splits(data)
         scales = {s: r.square().sum(1).mean().sqrt().item() for s, r in self._real.items()}
         shares = [spread(self._real[s]) / scale if scale else 0.0 for s, scale in scales.items()]
         self.data_spread = min(shares, default=math.nan)
 
+    def _take_splits(self, data: Any) -> None:
+        self._train_count = len(data.split("train"))
+        count = min(2 * self.samples, self._train_count)
+        self._seen = data.take("train", count, self.seed)
+        unseen = min(count, len(data.split("test")))
+        self._unseen = data.take("test", unseen, self.seed) if unseen else None
+        self._real[""] = thumbnails(self._seen)
+        self.distance = spread(_as_input(self._seen, torch.device("cpu")).flatten(1))
+
     def _take_domains(self, data: Any, module: LightningModule) -> None:
-        """As many images as a few batches have: a translation costs much more than a sample."""
-        count = max(8, min(self.samples, 4 * getattr(data, "batch_size", 1)))
         for way in module.translators:
             source, _, target = way.partition("_to_")
             for side, store in ((source, self._sources), (target, self._real)):
                 images = data.domain(side).split("train").images
-                chosen = torch.linspace(0, len(images) - 1, min(count, len(images))).long()
+                count = min(self.samples, len(images))
+                chosen = torch.linspace(0, len(images) - 1, count).long()
                 store[side] = images[chosen]
             self._real[target] = thumbnails(self._real[target])
 
@@ -129,7 +137,7 @@ class Probe:
         if last is not None and last.shape == features.shape:
             readings["movement"] = (features - last).norm(dim=1).mean().item() / unit
         conditional = getattr(module, "num_classes", None) is not None
-        if self._seen is not None and hasattr(module, "discriminator") and not conditional:
+        if self._unseen is not None and hasattr(module, "discriminator") and not conditional:
             readings["memory"] = self._memory(module, fake)
         return readings
 
@@ -147,7 +155,8 @@ class Probe:
             )
         gap = seen.mean() - made.mean()
         # The standard error of E[D(train)] - E[D(test)]; all training images leave no doubt.
-        error = seen.var() * (1 / len(seen) - 1 / self._train_count) + unseen.var() / len(unseen)
+        known = 1 / len(seen) - 1 / self._train_count
+        error = seen.var(correction=0) * known + unseen.var(correction=0) / len(unseen)
         sure = gap > 4 * error.clamp_min(0).sqrt()
         return ((seen.mean() - unseen.mean()) / gap).item() if sure else math.nan
 

@@ -13,8 +13,8 @@ from ganforge.callbacks.ema import EMA
 
 def weights_are_finite(module: nn.Module) -> bool:
     """Whether no parameter and no buffer holds a NaN or an Inf."""
-    tensors = [t for t in module.state_dict().values() if t.is_floating_point() and t.numel()]
-    return math.isfinite(nn.utils.get_total_norm([t.float() for t in tensors]).item())
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
+    return math.isfinite(nn.utils.get_total_norm([t.detach().float() for t in tensors]).item())
 
 
 def _kept(data: Any) -> Any:
