@@ -1,6 +1,7 @@
 """Reading a packed data set: images by number, and an order that reads few chunks at a time."""
 
 import json
+import logging
 from collections import OrderedDict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +29,8 @@ class Stream:
         need_litdata()
         from litdata import StreamingDataset
 
+        # It tells of every reader that it opens.
+        logging.getLogger("litdata").setLevel(logging.WARNING)
         remote = {"cache_dir": str(cache_dir)} if is_remote(path) else {}
         self._open_reader = partial(
             StreamingDataset,
