@@ -135,7 +135,8 @@ class World:
     def _checkpoints(self) -> None:
         def checkpoint(name: str) -> Path:
             run = self._copy(name, self.run)
-            (run / "checkpoints" / "best.ckpt").unlink(missing_ok=True)
+            for name in ("best.ckpt", "SHA256SUMS"):  # a foreign file comes without its sum
+                (run / "checkpoints" / name).unlink(missing_ok=True)
             return run / "checkpoints" / "last.ckpt"
 
         whole = checkpoint("ckpt_none").read_bytes()
@@ -454,7 +455,7 @@ def typed(command: str, world: World) -> list[str]:
         "debug=fast", "logger=[]", "trainer.accelerator=cpu"]  # fmt: skip
     given = {argument.split("=")[0].lstrip("+") for argument in arguments}
     kept = [item for item in defaults if item.split("=")[0] not in given]
-    places = [f"paths.data_dir={world.root}/data", f"paths.outputs={world.root}/outputs"]
+    places = [f"paths.data_dir={world.root}/data", "paths.outputs=outputs"]
     return [name, *kept, *(p for p in places if p.split("=")[0] not in given), *arguments]
 
 
