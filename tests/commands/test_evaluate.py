@@ -178,6 +178,7 @@ def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys
 
 def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
     shutil.copytree(runs / "run0", tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "SHA256SUMS").unlink()
     for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
         state = torch.load(path, weights_only=True)
         for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):

@@ -96,7 +96,7 @@ def test_the_grid_of_training_has_a_column_a_class(runs: Path) -> None:
         ("steered", "class=mohawk", ["mohawk", "0 to 5"]),
         ("free", "class=1", ["unconditional", "conditioning=projection"]),
         ("free", "truncation=0", ["truncation=0", "above 0"]),
-        ("free", "truncation=much", ["truncation=much", "no number"]),
+        ("free", "truncation=much", ["truncation=much", "a number above 0"]),
     ],
 )
 def test_mistakes_are_a_sentence(

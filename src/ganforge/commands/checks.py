@@ -119,5 +119,10 @@ def _settings(node: DictConfig, prefix: str) -> Iterator[tuple[str, str, Any]]:
         key = f"{prefix}.{word}" if prefix else str(word)
         if isinstance(value, DictConfig):
             yield from _settings(value, key)
-        elif target.startswith(OURS):
+        elif target.startswith(OURS) and not _is_list_of_parts(value):
             yield key, str(word), value
+
+
+def _is_list_of_parts(value: Any) -> bool:
+    """Whether names were chosen freely, as those of a dashboard's sections are."""
+    return isinstance(value, ListConfig) and any(isinstance(part, DictConfig) for part in value)
