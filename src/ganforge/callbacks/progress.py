@@ -70,7 +70,9 @@ class ProgressBar(Callback):
             line = f"step {trainer.global_step}/{trainer.max_steps}"
             readings = self._readings(trainer, pl_module)
             left = self._time_left(trainer, pl_module)
-            self._console.print(f"{line} · {readings} · {left} left", highlight=False)
+            self._console.print(
+                f"{line} · {readings} · {left} left", highlight=False, soft_wrap=True
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the bar as it ended."""
