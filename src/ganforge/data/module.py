@@ -75,10 +75,7 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the shuffled batches of this process."""
-        rank, world_size, device = 0, 1, torch.device("cpu")
-        if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            device = self.trainer.strategy.root_device
+        rank, world_size, device = place_of(self.trainer)
         train = self.split("train")
         if self._moves_to(device, train.images):
             train = replace(train, images=train.images.to(device))
@@ -162,6 +159,13 @@ class ImageDataModule(lightning.LightningDataModule):
             return True
         # Half of what is free: the networks need the rest.
         return images.nbytes < _free_bytes(device) / 2
+
+
+def place_of(trainer: lightning.Trainer | None) -> tuple[int, int, torch.device]:
+    """Rank, number of processes and device that batches are for; without a trainer one CPU's."""
+    if trainer is None:
+        return 0, 1, torch.device("cpu")
+    return trainer.global_rank, trainer.world_size, trainer.strategy.root_device
 
 
 def mirror_and_normalise(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
-from ganforge.data.module import check_whole, mirror_and_normalise
+from ganforge.data.module import check_whole, mirror_and_normalise, place_of
 from ganforge.data.source import SPLITS
 from ganforge.data.stream import ChunkOrder, Stream, is_remote
 from ganforge.utils.errors import UserError
@@ -104,10 +104,7 @@ class StreamingDataModule(lightning.LightningDataModule):
 
     def train_dataloader(self) -> StreamLoader:
         """Return the shuffled batches of this process."""
-        rank, world_size, device = 0, 1, torch.device("cpu")
-        if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            device = self.trainer.strategy.root_device
+        rank, world_size, device = place_of(self.trainer)
         return StreamLoader(
             self.split("train"),
             self._minibatches * self.batch_size,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
-from ganforge.data.module import ImageDataModule
+from ganforge.data.module import ImageDataModule, place_of
 from ganforge.data.source import Source
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
@@ -52,13 +52,7 @@ class TranslationDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         load_size = load_size or size
-        if load_size < size:
-            raise UserError(
-                f"data.load_size is {load_size}, smaller than data.size {size}: pieces of that "
-                "size are cut out of it, so make it at least as large."
-            )
-        if paired and not truth:
-            raise UserError("data.paired=true needs data.truth=true: the test images are pairs too")
+        _check(size, load_size, paired, truth)
         self.name, self.size, self.paired, self.truth = name, size, paired, truth
         self.shape = tuple(shape)
         self.channels, channels_of = channels, {"a": channels_a, "b": channels}
@@ -107,7 +101,7 @@ class TranslationDataModule(lightning.LightningDataModule):
         for domain in self._domains.values():
             domain.trainer = self.trainer
             loaders.append(domain.train_dataloader())
-        rank = self.trainer.global_rank if self.trainer is not None else 0
+        rank, _, _ = place_of(self.trainer)
         return PairLoader(*loaders, self.size, self.paired, [self._seed, rank])
 
     def on_after_batch_transfer(
@@ -122,6 +116,17 @@ class TranslationDataModule(lightning.LightningDataModule):
             )
             for side in SIDES
         }
+
+
+def _check(size: int, load_size: int, paired: bool, truth: bool) -> None:
+    """Raise a UserError for settings that contradict each other."""
+    if load_size < size:
+        raise UserError(
+            f"data.load_size is {load_size}, smaller than data.size {size}: pieces of that "
+            "size are cut out of it, so make it at least as large."
+        )
+    if paired and not truth:
+        raise UserError("data.paired=true needs data.truth=true: the test images are pairs too")
 
 
 class PairLoader:
