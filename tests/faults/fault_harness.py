@@ -1,11 +1,12 @@
 """Trains in forked processes and lets them suffer: kills, full disks, damaged files, slow disks.
 
-A forked process has torch and the package imported already: it begins to train in a fraction of a
-second, which is what makes fifty kills affordable. Process only: ``fork`` is not for Windows.
+They are forks of a server that has imported torch and the package and done nothing else: a fork
+begins to train in a fraction of a second, which is what makes fifty kills affordable. Forking the
+tests' own process instead crashed or hung wherever its OpenMP threads had worked before.
 """
 
-import contextlib
 import hashlib
+import multiprocessing
 import os
 import random
 import signal
@@ -15,12 +16,17 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import lightning.pytorch.utilities
 import torch
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf
 
+from ganforge.callbacks import stop_signals
 from ganforge.commands.train import train
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.errors import GanforgeError
@@ -57,38 +63,35 @@ SMALL = {
 
 STEPS = "trainer.max_steps=14"
 
-Fault = Callable[[], None]
+Fault = Callable[[], None]  # called in the process that it harms; it travels there by pickle
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["torch", "ganforge.commands.train", "ganforge.models.gan"])
 
 
 @dataclass
 class Life:
     """One training process (or one a rank), from its fork to its end."""
 
-    pids: list[int]
+    ranks: list[BaseProcess]
     codes: list[int] = field(default_factory=list)
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to all ranks that live."""
-        for pid in self.pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def kill(self) -> None:
+        """Kill all ranks that live."""
+        for rank in self.ranks:
+            rank.kill()
 
     def wait(self, timeout: float = 240.0) -> list[int]:
         """Exit codes by rank, a signal as its negative number; what hangs is killed."""
         end = time.monotonic() + timeout
-        waiting = dict.fromkeys(self.pids)
-        while None in waiting.values():
-            for pid in [pid for pid, code in waiting.items() if code is None]:
-                done, status = os.waitpid(pid, os.WNOHANG)
-                if done:
-                    waiting[pid] = os.waitstatus_to_exitcode(status)
-            if any(code not in (None, 0) for code in waiting.values()):
+        while None in (codes := [rank.exitcode for rank in self.ranks]):
+            if any(codes):
                 end = min(end, time.monotonic() + 10)  # the others miss this one
             if time.monotonic() > end:
                 self.kill()
             time.sleep(0.005)
-        self.codes = list(waiting.values())
-        return self.codes
+        self.codes = codes
+        return codes
 
 
 @dataclass(frozen=True)
@@ -111,18 +114,19 @@ class Lab:
         if not resume:
             (folder / ".hydra").mkdir(parents=True)
             OmegaConf.save(config, folder / ".hydra" / "config.yaml")
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        shared["WORLD_SIZE"] = str(self.ranks)
-        pids = []
+        shared = dict(os.environ)
+        if self.ranks > 1:
+            shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+            shared |= {"WORLD_SIZE": str(self.ranks), "NODE_RANK": "0"}
+        ranks = []
         for each in range(self.ranks):
-            pid = os.fork()
-            if pid == 0:
-                if self.ranks > 1:
-                    os.environ.update(shared, LOCAL_RANK=str(each), NODE_RANK="0")
-                    lightning.pytorch.utilities.rank_zero_only.rank = each
-                _live(config, folder.with_suffix(f".{each}.log"), fault if each == rank else None)
-            pids.append(pid)
-        return Life(pids)
+            environment = shared | ({"LOCAL_RANK": str(each)} if self.ranks > 1 else {})
+            log = folder.with_suffix(f".{each}.log")
+            plan = (config, HydraConfig.instance().cfg)
+            arguments = (plan, environment, log, fault if each == rank else None)
+            ranks.append(FORKS.Process(target=_live, args=arguments))
+            ranks[-1].start()
+        return Life(ranks)
 
     def run(self, folder: Path, **options: object) -> list[int]:
         """Train and wait; the exit code of every rank."""
@@ -142,10 +146,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _live(config: object, log: Path, fault: Fault | None) -> None:
-    """Train in a process that was just forked, and end it."""
+def _live(plan: tuple[DictConfig, DictConfig], environment: dict[str, str], log: Path,
+          fault: Fault | None) -> None:  # fmt: skip
+    """Train by a configuration and Hydra's own in a process that was just forked; end it."""
     code = 70
     try:
+        setup_globals()
+        config, HydraConfig.instance().cfg = plan
+        os.environ.clear()
+        os.environ.update(environment)
+        lightning.pytorch.utilities.rank_zero_only.rank = int(environment.get("LOCAL_RANK", 0))
+        torch.set_num_threads(1)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -165,68 +176,85 @@ def _live(config: object, log: Path, fault: Fault | None) -> None:
         os._exit(code)
 
 
-def die() -> None:
-    """What a machine that is taken away does."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def send(number: int = signal.SIGKILL) -> None:
+    """Send a signal to the process itself; SIGKILL is what a machine taken away is like."""
+    os.kill(os.getpid(), number)
 
 
 def kill_in_step(step: int) -> Fault:
     """Die when the generator's update of ``step`` is due, the critic's being done."""
-    return _in_step(step, die)
+    return partial(_in_step, step, send)
 
 
-def signal_in_step(step: int, number: int) -> Fault:
-    """Send a signal to the process itself in the middle of ``step``."""
-    return _in_step(step, lambda: os.kill(os.getpid(), number))
+def signal_in_step(step: int, number: int, times: int = 1, grace: float | None = None) -> Fault:
+    """Send a signal to the process itself in the middle of ``step``.
+
+    ``grace`` replaces the seconds in which a repeated signal counts as an echo.
+    """
+    return partial(_signal_in_step, step, number, times, grace)
 
 
-def _in_step(step: int, act: Callable[[], None]) -> Fault:
-    def prepare() -> None:
-        update = AdversarialModule.update
-
-        def watched(module: AdversarialModule, player: str, *args: object) -> object:
-            if player == "generator" and module.trainer.global_step + 1 == step:
-                act()
-            return update(module, player, *args)
-
-        AdversarialModule.update = watched
-
-    return prepare
+def stop_in_step(step: int, marker: Path) -> Fault:
+    """Stand still in the middle of ``step``, having left the file ``marker``."""
+    return partial(_in_step, step, partial(_stand_still, marker))
 
 
 def kill_at_write(count: int) -> Fault:
     """Die at the ``count``-th of all moments in which files are synced or renamed."""
+    return partial(_kill_at_write, count)
 
-    def prepare() -> None:
-        left = [count]
 
-        def counted(function: Callable) -> Callable:
-            def call(*args: object, **options: object) -> object:
-                left[0] -= 1
-                if left[0] == 0:
-                    die()
-                return function(*args, **options)
+def _in_step(step: int, act: Callable[[], None]) -> None:
+    update = AdversarialModule.update
 
-            return call
+    def watched(module: AdversarialModule, player: str, *args: object) -> object:
+        if player == "generator" and module.trainer.global_step + 1 == step:
+            act()
+        return update(module, player, *args)
 
-        os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
+    AdversarialModule.update = watched
 
-    return prepare
+
+def _signal_in_step(step: int, number: int, times: int, grace: float | None) -> None:
+    if grace is not None:
+        stop_signals.GRACE = grace
+    for _ in range(times):
+        _in_step(step, partial(send, number))
+
+
+def _stand_still(marker: Path) -> None:
+    marker.touch()
+    send(signal.SIGSTOP)
+
+
+def _kill_at_write(count: int) -> None:
+    left = [count]
+
+    def counted(function: Callable) -> Callable:
+        def call(*args: object, **options: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                send()
+            return function(*args, **options)
+
+        return call
+
+    os.fsync, Path.replace = counted(os.fsync), counted(Path.replace)
 
 
 def slow_disk(seconds: float, seed: int) -> Fault:
     """Let every sync take up to ``seconds``, so that kills hit files half written."""
+    return partial(_slow_disk, seconds, seed)
 
-    def prepare() -> None:
-        rng, sync = random.Random(seed), os.fsync
 
-        def delayed(descriptor: int) -> None:
-            time.sleep(rng.uniform(0, seconds))
-            sync(descriptor)
+def _slow_disk(seconds: float, seed: int) -> None:
+    rng, sync = random.Random(seed), os.fsync
 
-        os.fsync = delayed
+    def delayed(descriptor: int) -> None:
+        time.sleep(rng.uniform(0, seconds))
+        sync(descriptor)
 
-    return prepare
+    os.fsync = delayed
 
 
 def damage(path: Path, rng: random.Random) -> None:

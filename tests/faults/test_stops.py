@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from fault_harness import FAST, SMALL, STEPS, Lab, outcome, signal_in_step
+from fault_harness import FAST, SMALL, STEPS, Lab, outcome, signal_in_step, stop_in_step
 
 from ganforge.commands.resume import State, newest_state
 from ganforge.utils.records import read_records
@@ -42,20 +42,10 @@ def test_a_signal_in_the_last_step_lets_the_run_end(lab, whole, tmp_path):
 def test_a_second_ctrl_c_ends_at_once(lab, tmp_path):
     """Its echo within a second, which wrappers send, does not."""
 
-    def twice():
-        signal_in_step(3, signal.SIGINT)()
-        signal_in_step(3, signal.SIGINT)()
-
-    assert lab.run(tmp_path / "echo", fault=twice) == [PREEMPTED]
-
-    def later():
-        signal_in_step(3, signal.SIGINT)()
-        from ganforge.callbacks import stop_signals
-
-        stop_signals.GRACE = -1.0
-        twice()
-
-    assert lab.run(tmp_path / "again", fault=later) == [-signal.SIGINT]
+    echo = signal_in_step(3, signal.SIGINT, times=2)
+    assert lab.run(tmp_path / "echo", fault=echo) == [PREEMPTED]
+    again = signal_in_step(3, signal.SIGINT, times=2, grace=-1.0)
+    assert lab.run(tmp_path / "again", fault=again) == [-signal.SIGINT]
 
 
 @pytest.mark.slow
@@ -91,9 +81,10 @@ def test_slurm_is_asked_for_another_turn(array, lab, tmp_path, monkeypatch):
 
 
 def test_one_process_has_the_folder(lab, tmp_path):
-    folder = tmp_path / "run"
-    life = lab.start(folder, fault=signal_in_step(4, signal.SIGSTOP))
-    while os.waitpid(life.pids[0], os.WUNTRACED | os.WNOHANG)[0] == 0:
+    folder, marker = tmp_path / "run", tmp_path / "stands still"
+    life = lab.start(folder, fault=stop_in_step(4, marker))
+    while not marker.exists():
+        assert life.ranks[0].is_alive(), folder.with_suffix(".0.log").read_text()
         time.sleep(0.02)
     try:
         assert lab.run(folder, resume=True) == [2]
