@@ -11,12 +11,12 @@ from benchmarks.children import run_round, run_worker
 from benchmarks.results import Results
 from benchmarks.settings import BLOCK, Settings
 
-# Side of the images, and what is chosen beside model=dcgan.
-CASES: dict[str, tuple[int, tuple[str, ...]]] = {
-    "dcgan32": (32, ()),
-    "dcgan64": (64, ()),
-    "dcgan128": (128, ()),
-    "sngan32": (32, ("norm=spectral", "loss=hinge")),
+# The model, the side of its images, and what is chosen beside. One update of each player a step.
+CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "dcgan32": ("dcgan", 32, ()),
+    "dcgan64": ("dcgan", 64, ()),
+    "dcgan128": ("dcgan", 128, ()),
+    "sngan32": ("sngan", 32, ("model.n_critic=1", "schedule=constant")),
 }
 VARIANTS = ("reference", "bare", "ganforge")
 PAIRS_A_ROUND = 2
@@ -24,10 +24,11 @@ PAIRS_A_ROUND = 2
 
 def run(case: str, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Measure one case and print its table."""
-    size, choices = CASES[case]
+    model, size, choices = CASES[case]
     with tempfile.TemporaryDirectory(prefix="ganforge-bench-") as folder:
         settings = Settings(
             folder,
+            model=model,
             size=size,
             batch_size=options.batch_size,
             steps=options.steps,

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import asdict
 from functools import partial
 from itertools import chain, pairwise
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.children import run_round, run_worker
 from benchmarks.results import Results
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, compose_training, pick_device
+from benchmarks.stopwatch import now
 from ganforge.commands.devices import pick_precision
 from ganforge.commands.train import keep_quiet
 from ganforge.losses.adversarial import LeastSquares
@@ -77,13 +78,14 @@ class PlainCycleGAN:
 
 
 class StepTimes(Callback):
-    """Clock and computing time at the end of every step."""
+    """Clock and computing time at the end of every step, when ``device`` has done its work."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.ends: list[tuple[float, float]] = []
 
     def on_train_batch_end(self, *_: object) -> None:
-        self.ends.append((perf_counter(), process_time()))
+        self.ends.append((now(self.device), process_time()))
 
     @property
     def steps(self) -> list[tuple[float, float]]:
@@ -105,12 +107,14 @@ def networks(width: int, blocks: int) -> list[nn.Module]:
     return [*generators, PatchGAN(3, width), PatchGAN(3, width)]
 
 
-def ours(parts: list[nn.Module], data: list[dict[str, Tensor]], precision: str) -> StepTimes:
+def ours(
+    parts: list[nn.Module], data: list[dict[str, Tensor]], device: torch.device, precision: str
+) -> StepTimes:
     """The steps under Lightning, as ``ganforge train`` makes it."""
     module = CycleGAN(*parts, AdversarialObjective(LeastSquares()), fused_adam, fused_adam)
-    times = StepTimes()
+    times = StepTimes(device)
     trainer = Trainer(
-        max_steps=len(data), accelerator="cpu", precision=precision, logger=False,
+        max_steps=len(data), accelerator=device.type, devices=1, precision=precision, logger=False,
         callbacks=[times], enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
@@ -118,13 +122,18 @@ def ours(parts: list[nn.Module], data: list[dict[str, Tensor]], precision: str) 
     return times
 
 
-def plain(parts: list[nn.Module], data: list[dict[str, Tensor]]) -> StepTimes:
+def plain(parts: list[nn.Module], data: list[dict[str, Tensor]], device: torch.device) -> StepTimes:
     """The steps of the plain loop."""
-    loop, times = PlainCycleGAN(*parts), StepTimes()
+    loop, times = PlainCycleGAN(*(part.to(device) for part in parts)), StepTimes(device)
     for batch in data:
-        loop.step(batch["a"], batch["b"])
+        loop.step(batch["a"].to(device), batch["b"].to(device))
         times.on_train_batch_end()
     return times
+
+
+def device_of(settings: Settings) -> torch.device:
+    """Where the loops run: that of ``trainer.accelerator``."""
+    return pick_device(compose_training(settings).trainer.accelerator)
 
 
 def measure(variant: str, settings: Settings) -> dict[str, float]:
@@ -132,10 +141,11 @@ def measure(variant: str, settings: Settings) -> dict[str, float]:
     keep_quiet()
     blocks, width = SHAPES[settings.quick]
     data, parts = batches(settings.steps + 1, settings.size), networks(width, blocks)
+    device = device_of(settings)
     if variant == "reference":
-        times = plain(parts, data)
+        times = plain(parts, data, device)
     else:
-        times = ours(parts, data, pick_precision("auto", "cpu"))
+        times = ours(parts, data, device, pick_precision("auto", device.type))
     step, computing = (statistics.median(found) for found in zip(*times.steps, strict=True))
     return {
         "images_per_second": 2 / step,
@@ -151,7 +161,7 @@ def step_flops(settings: Settings) -> dict[str, float]:
     counted, loops = {}, {"reference": plain, "ganforge": partial(ours, precision="32-true")}
     for name, loop in loops.items():
         with FlopCounterMode(display=False) as counter:
-            loop(networks(width, blocks), batches(1, settings.size))
+            loop(networks(width, blocks), batches(1, settings.size), device_of(settings))
         counted[name] = counter.get_total_flops() / 2
     return counted
 
@@ -161,7 +171,7 @@ def run(case: str, options: argparse.Namespace, console: Console) -> dict[str, A
     with tempfile.TemporaryDirectory(prefix="ganforge-bench-") as folder:
         settings = Settings(
             folder, size=SIZES[case], batch_size=1, steps=max(2, options.steps // 4),
-            quick=options.quick,
+            overrides=tuple(options.overrides), quick=options.quick,
         )  # fmt: skip
         blocks, width = SHAPES[settings.quick]
         with console.status(case) as status:

@@ -72,7 +72,8 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         ["model=r3gan", "model.generator.width=8", "model.generator.blocks=1", *RESIDUAL],
     ),
 }
-# Collapsed: FID at the end over the best one, or over that of the untrained generator.
+# Collapsed: FID at the end over the best one, or over that of the untrained plain DCGAN, which
+# draws noise. (Untrained residual networks draw something smooth, which is nearer to pictures.)
 FALLEN, UNLEARNED = 1.5, 0.5
 
 
@@ -119,13 +120,16 @@ def read(folder: Path) -> Result:
 def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
     """The Markdown table of what is finished."""
     lines = ["| model | FID(best) | FID(end) | collapsed | img/s |", "|---|---|---|---|---|"]
+    noise = [one["fid"][0] for one in finished(folder / data / "plain", seeds)]
     for row in rows:
         found = finished(folder / data / row, seeds)
         if not found:
             continue
         best = [min(one["fid"]) for one in found]
         end = [one["fid"][-1] for one in found]
-        collapsed = sum(has_collapsed(one["fid"]) for one in found)
+        collapsed = sum(
+            has_collapsed(one["fid"], max(noise, default=one["fid"][0])) for one in found
+        )
         speed = statistics.median(one["img_s"] for one in found)
         lines.append(
             f"| {ROWS[row][0]} | {spread(best)} | {spread(end)} | "
@@ -134,9 +138,9 @@ def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
     return "\n".join(lines)
 
 
-def has_collapsed(fid: list[float]) -> bool:
-    """Whether a run fell back from its best, or never left noise; the first FID is untrained."""
-    limit = min(FALLEN * min(fid), UNLEARNED * fid[0])
+def has_collapsed(fid: list[float], noise: float) -> bool:
+    """Whether a run fell back from its best, or never came far from ``noise``, whose FID it is."""
+    limit = min(FALLEN * min(fid), UNLEARNED * noise)
     return not fid[-1] <= limit  # NaN is a collapse, too
 
 

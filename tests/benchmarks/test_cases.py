@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.__main__ import CASES, DEFAULT, main, parse_arguments
+from benchmarks.bare import BareLoop
 from benchmarks.cyclegan import step_flops
 from benchmarks.machine import peak_copy, peak_flops
 from benchmarks.noise import NoiseImages, noise_images, noise_overrides
@@ -14,7 +15,7 @@ from benchmarks.reference import HingeTutorial, build_tutorial
 from benchmarks.settings import Settings, compose_training
 from torch import nn
 
-from benchmarks import choices, features, growth, loading, startup
+from benchmarks import adversarial, choices, features, growth, loading, startup
 from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
 from ganforge.metrics.cnn import CNNFeatures
@@ -46,9 +47,11 @@ def test_noise_takes_the_place_of_faces(tmp_path):
 
 
 def test_sngan_has_its_own_reference(tmp_path):
-    choices = ("norm=spectral", "loss=hinge", "trainer.accelerator=cpu")
-    small = ("model.generator.width=4", "model.discriminator.width=4")
-    settings = Settings(str(tmp_path), size=32, batch_size=4, overrides=(*choices, *small))
+    model, size, choices = adversarial.CASES["sngan32"]
+    small = ("model.generator.width=4", "model.discriminator.width=4", "trainer.accelerator=cpu")
+    settings = Settings(
+        str(tmp_path), size, batch_size=4, overrides=(*choices, *small), model=model
+    )
     tutorial, _ = build_tutorial(settings)
     assert isinstance(tutorial, HingeTutorial)
     scores = torch.tensor([0.5, -2.0])
@@ -57,6 +60,7 @@ def test_sngan_has_its_own_reference(tmp_path):
     assert tutorial.error_of_generator(scores).item() == pytest.approx(0.75)
     convolutions = [m for m in tutorial.discriminator.modules() if isinstance(m, nn.Conv2d)]
     assert all(hasattr(m, "parametrizations") for m in convolutions)
+    BareLoop(settings).step()
 
 
 @pytest.mark.parametrize("choice", choices.CHOICES)

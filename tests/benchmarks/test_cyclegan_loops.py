@@ -1,5 +1,6 @@
 from copy import deepcopy
 
+import torch
 from benchmarks.cyclegan import batches, networks, ours, plain
 
 
@@ -9,8 +10,9 @@ def test_the_plain_loop_does_the_same_work():
     mine, theirs = deepcopy(parts), deepcopy(parts)
     # One step: Adam divides by the gradient's size, so that rounding would show after more.
     data = batches(1, 32)
-    ours(mine, data, "32-true")
-    plain(theirs, data)
+    cpu = torch.device("cpu")
+    ours(mine, data, cpu, "32-true")
+    plain(theirs, data, cpu)
     for a, b, start in zip(mine, theirs, parts, strict=True):
         for p, q, before in zip(a.parameters(), b.parameters(), start.parameters(), strict=True):
             if p.dim() == 4:

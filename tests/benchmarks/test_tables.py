@@ -8,7 +8,7 @@ import pytest
 from benchmarks.runs import arguments_of, config_of, run_once, spread
 from benchmarks.stability_table import ROWS, has_collapsed
 
-from benchmarks import runs, stability_table, toys_table
+from benchmarks import remedies, runs, stability_table, toys_table
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -37,10 +37,11 @@ def test_the_plain_row_is_the_paper_s(tmp_path: Path) -> None:
         ([100, 20, 20, 31], True),  # fell back by more than half
         ([100, 80, 70, 60], True),  # never left noise
         ([100, 20, math.nan], True),
+        ([40, 35, 30], False),  # untrained it was no noise
     ],
 )
 def test_verdict(fid: list[float], collapsed: bool) -> None:
-    assert has_collapsed(fid) is collapsed
+    assert has_collapsed(fid, noise=100) is collapsed
 
 
 def write(folder: Path, seed: int, result: dict[str, object]) -> None:
@@ -60,6 +61,18 @@ def test_toys_report_by_hand(tmp_path: Path) -> None:
     write(tmp_path / "ring2d" / "hinge", 1, {"covered": 7.0, "good": 0.85})
     *_, row = toys_table.report(tmp_path, ["hinge"], [0, 1]).split("\n")
     assert row == "| hinge | 8, 7 | 80% |  |  |"
+
+
+@pytest.mark.parametrize("name", remedies.plans())
+def test_every_training_of_the_remedies_composes(name: str, tmp_path: Path) -> None:
+    assert config_of(tmp_path, remedies.plans()[name]).data.batch_size == 16
+
+
+def test_remedies_report_by_hand(tmp_path: Path) -> None:
+    write(tmp_path / "rates_x5" / "untreated", 0, {"fid": 50.0, "said": ["a", "b"]})
+    write(tmp_path / "rates_x5" / "untreated", 1, {"fid": 60.0, "said": []})
+    *_, row = remedies.report(tmp_path, [0, 1]).split("\n")
+    assert row == "| learning rates × 5 | a, b; nothing | 55.0 (50.0, 60.0) |"
 
 
 def test_a_finished_run_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
