@@ -13,6 +13,7 @@ from ganforge.data.store import Images
 from ganforge.data.translation import PairLoader
 from ganforge.losses.adversarial import LeastSquares, NonSaturating
 from ganforge.losses.objective import AdversarialObjective
+from ganforge.losses.regularizers import R1, Lazy, LeCam
 from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.pix2pix import Pix2Pix
@@ -62,19 +63,25 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.05)
 
 
-def make_cyclegan(seed=0, optimizer=adam, critic=PatchGAN, **options):
+def make_cyclegan(seed=0, optimizer=adam, critic=PatchGAN, regularizers=None, **options):
     torch.manual_seed(seed)
     return CycleGAN(
         ResnetGenerator(3, 3, 4, 1, 1),
         ResnetGenerator(3, 3, 4, 1, 1),
         critic(3, 4, 1),
         critic(3, 4, 1),
-        AdversarialObjective(LeastSquares()),
+        AdversarialObjective(LeastSquares(), regularizers),
         optimizer,
         optimizer,
         seed=seed,
         **options,
     )
+
+
+def make_remembering(seed=0, **options):
+    """A CycleGAN whose regularizers go by what they saw before."""
+    memories = {"lazy": Lazy(R1(weight=5.0), every=3), "lecam": LeCam(decay=0.9)}
+    return make_cyclegan(seed, regularizers=memories, **options)
 
 
 def make_pix2pix(seed=0, optimizer=adam, dropout=0.5, **options):
@@ -197,7 +204,28 @@ class Kill(Callback):
             trainer.fit_loop.epoch_loop.min_steps = 0
 
 
-@pytest.mark.parametrize("make", [make_cyclegan, make_pix2pix])
+def test_each_critic_has_an_objective_of_its_own(tiny_trainer):
+    """Lazy takes its turn for both critics at once; LeCam's anchors are of one critic's answers."""
+    module, found = make_remembering(), []
+    update = module.update
+
+    def spied(player, optimizer, terms):
+        found.extend([terms] if player == "discriminator" else [])
+        update(player, optimizer, terms)
+
+    module.update = spied
+    tiny_trainer(max_steps=4).fit(module, datamodule=Domains())
+    for side, objective in (("a", module.objective), ("b", module.objective_b)):
+        assert [terms[f"lazy_{side}"].weight for terms in found] == [15, 0, 0, 15]
+        assert found[0][f"lazy_{side}"].value.item() > 0
+        for i, name in enumerate((f"logit(x)_{side}", f"logit(G(z))_{side}")):
+            anchor = found[0][name].value.item()
+            for terms in found[1:]:
+                anchor = 0.9 * anchor + 0.1 * terms[name].value.item()
+            assert objective.regularizers["lecam"].anchors[i].item() == pytest.approx(anchor)
+
+
+@pytest.mark.parametrize("make", [make_cyclegan, make_remembering, make_pix2pix])
 @pytest.mark.parametrize("stop", [4, 6, 7])
 def test_a_resumed_run_ends_with_the_same_weights(make, stop, tiny_trainer, tmp_path):
     """Pool, rates, optimizers, averages and the position in both domains are in the checkpoint."""

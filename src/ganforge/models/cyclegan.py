@@ -1,5 +1,6 @@
 """CycleGAN (Zhu et al. 2017): two domains without pairs, held together by the way back."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ class CycleGAN(Translator):
     Every generator runs twice a step: once over both domains (translation and identity together,
     which instance norm makes exact), once over the other's output. ``lambda_identity`` is a share
     of ``lambda_cycle``; 0 leaves the identity passes out.
+
+    ``objective`` is that of domain A; B has a copy, because what an objective remembers (anchors, an
+    adapted probability, whose turn it is) is of one critic.
     """
 
     translators = {"a_to_b": "a_to_b", "b_to_a": "b_to_a"}  # noqa: RUF012
@@ -49,7 +53,7 @@ class CycleGAN(Translator):
         )  # fmt: skip
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.critic_a, self.critic_b = critic_a, critic_b
-        self.objective = objective
+        self.objective, self.objective_b = objective, deepcopy(objective)
         self.lambda_adversarial = lambda_adversarial
         self.lambda_cycle = lambda_cycle
         self.lambda_identity = lambda_identity
@@ -82,13 +86,13 @@ class CycleGAN(Translator):
         fake_a, same_a = self._translate(self.b_to_a, b, a)
         with self.toggled_optimizer(optimizer_d):
             terms_a = self.objective.discriminator(self.critic_a, a, self.pools["a"](fake_a))
-            terms_b = self.objective.discriminator(self.critic_b, b, self.pools["b"](fake_b))
+            terms_b = self.objective_b.discriminator(self.critic_b, b, self.pools["b"](fake_b))
             self.update("discriminator", optimizer_d, _of_sides(terms_a, terms_b))
         back_a, back_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
         with self.toggled_optimizer(optimizer_g):
             terms = _of_sides(
                 self.objective.generator(self.critic_a, fake_a, a),
-                self.objective.generator(self.critic_b, fake_b, b),
+                self.objective_b.generator(self.critic_b, fake_b, b),
                 self.lambda_adversarial,
             )
             terms |= _of_sides(
