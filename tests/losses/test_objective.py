@@ -3,9 +3,16 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from ganforge.augment.ada import ADA
 from ganforge.augment.diffaugment import Color, Cutout, DiffAugment, Translation
-from ganforge.losses.adversarial import LeastSquares, NonSaturating, Relativistic, Wasserstein
-from ganforge.losses.objective import AdversarialObjective
+from ganforge.losses.adversarial import (
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
+from ganforge.losses.objective import AdversarialObjective, Critique
 from ganforge.losses.regularizers import R1, Lazy, LeCam
 
 
@@ -101,17 +108,53 @@ def test_noise_comes_after_the_augmentation():
     assert objective.generator(total, FAKE)["adversarial"].value.item() == pytest.approx(-4)
 
 
-def test_what_adapts_is_told_the_answers_to_real_images():
-    class Listener(nn.Identity):
-        def observe(self, real_logits):
-            self.heard = real_logits
-            return {"level": torch.tensor(0.25)}
+class Listener(nn.Identity):
+    """Notes what an adaptive augmentation is told."""
 
+    def observe(self, verdicts):
+        self.heard = verdicts
+        return {"level": torch.tensor(0.25)}
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdicts"),
+    [
+        # Real totals are 3 and 7, generated ones 1 and 1.
+        (NonSaturating(), [0.4526, 0.4991]),  # σ(3) - 0.5, σ(7) - 0.5
+        (LeastSquares(), [-0.2, 0.2]),  # a tenth of the totals below: 0.3 and 0.7 minus 0.5
+        (Relativistic(), [0.3808, 0.4975]),  # σ(2) - 0.5, σ(6) - 0.5
+    ],
+)
+def test_what_adapts_is_told_the_verdicts_on_real_images(loss, verdicts):
     listener = Listener()
-    terms = AdversarialObjective(Wasserstein(), augment=listener).discriminator(total, REAL, FAKE)
-    assert_close(listener.heard, total(REAL))
+    share = 0.1 if isinstance(loss, LeastSquares) else 1.0
+    objective = AdversarialObjective(loss, augment=listener)
+    terms = objective.discriminator(lambda x: share * total(x), REAL, FAKE)
+    assert listener.heard.flatten().tolist() == pytest.approx(verdicts, abs=1e-4)
     assert terms["level"].value.item() == 0.25
     assert terms["level"].weight == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "undecided"), [(NonSaturating(), 0.0), (LeastSquares(), 0.5), (Hinge(), 0.0)]
+)
+def test_a_critic_at_chance_leaves_adaptive_augmentation_alone(loss, undecided):
+    """Half of the answers on either side of the boundary: r_t is 0, p falls towards 0."""
+    ada = ADA(speed_kimg=1, interval=1, p=0.5)
+    answers = undecided + torch.tensor([[0.2], [-0.2], [0.1], [-0.1]])
+    objective = AdversarialObjective(loss, augment=ada)
+    critique = Critique(None, REAL, FAKE, answers, answers)
+    assert objective._observe(critique)["augment_p"].value.item() == pytest.approx(0.496)
+
+
+def test_adaptive_augmentation_refuses_a_loss_without_boundary():
+    with pytest.raises(ValueError, match="Wasserstein answers have no boundary"):
+        AdversarialObjective(Wasserstein(), augment=ADA())
+
+
+def test_settings_without_a_class_are_no_regularizer():
+    with pytest.raises(ValueError, match=r"regularizer r1 is settings without a class"):
+        AdversarialObjective(Wasserstein(), {"r1": {"weight": 0.1}})
 
 
 def test_a_loss_that_does_not_compare_never_sees_real_images():

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 class ADA(nn.Module):
     """The paper's pipeline "bgc": pixel blitting, geometry and colour, each with probability ``p``.
 
-    Overfitting is read as r = E[sign D(x)] over ``interval`` updates. Above ``target`` p rises,
-    below it p falls, by as much as would take it from 0 to 1 in ``speed_kimg`` thousand images. The
-    sign must tell real from generated: Wasserstein critics have no such zero.
+    Overfitting is read as r_t = E[sign] of the critic's verdicts on real images, over ``interval``
+    updates. Above ``target`` p rises, below it p falls, by as much as would take it from 0 to 1 in
+    ``speed_kimg`` thousand images. The paper takes the sign of the logit, whose boundary is 0 for
+    its loss; verdicts have theirs at 0 for every loss that has one.
     """
+
+    needs_boundary = True
 
     def __init__(
         self,
@@ -49,9 +52,9 @@ class ADA(nn.Module):
             )
             return recoloured(moved, self._colour(images))
 
-    def observe(self, real_logits: Tensor) -> dict[str, Tensor]:
-        """Count the signs; every ``interval`` updates move p. Ranks move together."""
-        sign = real_logits.float().sign()
+    def observe(self, verdicts: Tensor) -> dict[str, Tensor]:
+        """Count the signs (1: "real"); every ``interval`` updates move p. Ranks move together."""
+        sign = verdicts.float().sign()
         counted = torch.stack(
             [sign.sum(), sign.new_tensor(sign.numel()), sign.new_tensor(len(sign))]
         )

@@ -29,12 +29,12 @@ class InstanceNoise(nn.Module):
         """Add another draw to every value."""
         return images + self.sigma * torch.randn_like(images) if self.sigma else images
 
-    def observe(self, real_logits: Tensor) -> dict[str, Tensor]:
+    def observe(self, verdicts: Tensor) -> dict[str, Tensor]:
         """Count the real images of this update, on all ranks."""
         ranks = 1
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             ranks = torch.distributed.get_world_size()
-        self._images += len(real_logits) * ranks
+        self._images += len(verdicts) * ranks
         return {"noise_std": torch.tensor(self.sigma)}
 
     def get_extra_state(self) -> dict[str, int]:

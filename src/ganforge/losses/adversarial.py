@@ -4,7 +4,8 @@ Every loss has one signature. Logits are the critic's unbounded outputs, any sha
 returns a scalar. ``probability`` reads logits as the chance that the input is real: 0.5 everywhere
 when minimax, non-saturating and least squares players are in balance. For hinge and Wasserstein it
 is a reading only, as their balance does not fix the logit. A loss with ``needs_real`` compares real
-and fake in the generator's update, too: its logits mean something only against the other side's.
+and fake in the generator's update, too: its logits mean something only against the other side's. A
+loss without ``has_boundary`` does not fix which answers mean real: nothing can go by its verdicts.
 
 ``smoothing`` is one-sided label smoothing (Salimans et al. 2016, section 3.4): the target of real
 samples is 1 - smoothing, that of fake ones stays 0.
@@ -25,6 +26,7 @@ class LogitLoss:
     """What losses on logits share: the reading of a logit as a probability."""
 
     needs_real = False
+    has_boundary = True
 
     def probability(self, logits: Tensor) -> Tensor:
         """Sigmoid of the logits: D(x) of Goodfellow et al."""
@@ -93,7 +95,12 @@ class Hinge(LogitLoss):
 
 
 class Wasserstein(LogitLoss):
-    """WGAN (Arjovsky et al. 2017, eq. 2): needs a Lipschitz critic, so add a gradient penalty."""
+    """WGAN (Arjovsky et al. 2017, eq. 2): needs a Lipschitz critic, so add a gradient penalty.
+
+    A constant added to all answers changes nothing, so that no answer is the boundary.
+    """
+
+    has_boundary = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """E[D(G(z))] - E[D(x)]: minus the estimated Wasserstein-1 distance."""

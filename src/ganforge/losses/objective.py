@@ -40,7 +40,8 @@ Terms = dict[str, Term]
 class AdversarialLoss(Protocol):
     """A pair of losses and a reading, as in ``ganforge.losses.adversarial``.
 
-    ``needs_real`` (False where it is missing) asks for real logits in the generator's update.
+    ``needs_real`` (False where it is missing) asks for real logits in the generator's update;
+    ``has_boundary`` (True where it is missing) says that a probability of 0.5 parts real from fake.
     """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...  # noqa: D102
@@ -65,8 +66,11 @@ class AdversarialObjective(nn.Module):
     """What each player of an adversarial game minimises.
 
     Conditioning is the model's affair: it hands in a critic that already knows its condition.
-    Modules with a method ``observe``, such as adaptive augmentation, are told the critic's answers
-    to the real images of every update.
+    Modules with a method ``observe``, such as adaptive augmentation, are told the critic's verdicts
+    on the real images of every update: the loss's probability minus 0.5, above 0 is "real". Where
+    they set ``needs_boundary``, a loss without one is refused.
+
+    Raises ValueError for parts that do not go together, or that are none.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class AdversarialObjective(nn.Module):
         super().__init__()
         self.loss = loss
         self.regularizers = dict(regularizers or {})
+        _check(loss, self.regularizers, augment)
         # Registered as well, so that what they remember goes into checkpoints.
         self.memories = nn.ModuleDict(
             {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
@@ -128,7 +133,7 @@ class AdversarialObjective(nn.Module):
         answers = self._answers(critique.real_logits, critique.fake_logits)
         for part in (self.augment, self.noise):
             if hasattr(part, "observe"):
-                readings |= part.observe(answers)
+                readings |= part.observe(self.loss.probability(answers) - 0.5)
         return {name: Term(value, weight=0.0) for name, value in readings.items()}
 
     def _answers(self, logits: Tensor, others: Tensor) -> Tensor:
@@ -140,6 +145,24 @@ class AdversarialObjective(nn.Module):
         """The mean probability of being real."""
         probability = self.loss.probability(self._answers(logits, others))
         return Term(probability.mean(), weight=0.0)
+
+
+def _check(
+    loss: AdversarialLoss, regularizers: Mapping[str, Regularizer], augment: nn.Module | None
+) -> None:
+    """Refuse what would fail, or mean nothing, in the first update."""
+    for name, regularizer in regularizers.items():
+        if not callable(regularizer):
+            raise ValueError(
+                f"regularizer {name} is settings without a class ({regularizer}): choose it with "
+                f"regularizer=[{name}], or leave its settings out"
+            )
+    if getattr(augment, "needs_boundary", False) and not getattr(loss, "has_boundary", True):
+        raise ValueError(
+            f"{type(augment).__name__} goes by the critic's verdicts, and {type(loss).__name__} "
+            "answers have no boundary between real and generated: choose another loss, or "
+            "augment=diffaugment"
+        )
 
 
 def _mean(logits: Tensor) -> Term:
