@@ -121,6 +121,15 @@ def test_toy_experiments_step(toy: str, tmp_path: Path, data_dir: Path) -> None:
     assert (tmp_path / "samples" / "training.gif").is_file()
 
 
+@pytest.mark.parametrize("toy", ["ring2d", "grid2d"])
+def test_a_toy_takes_another_regularizer_for_its_own(toy: str, tmp_path: Path) -> None:
+    recipe = composed("train", [f"experiment={toy}"], tmp_path, tmp_path)
+    assert build(recipe.model.objective).regularizers["r1"].weight == 0.1
+    overrides = [f"experiment={toy}", "regularizer=[lecam]"]
+    other = composed("train", overrides, tmp_path, tmp_path)
+    assert list(build(other.model.objective).regularizers) == ["lecam"]
+
+
 def test_quickstart_steps_with_all_its_callbacks(tmp_path: Path, data_dir: Path) -> None:
     step(["experiment=quickstart", *TINY_AVATARS[1:], *TINY], tmp_path, data_dir)
     assert (tmp_path / "scores.json").is_file()
