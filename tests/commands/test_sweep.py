@@ -20,7 +20,8 @@ if config["seed"] == 3 and not pathlib.Path("mended").exists():
 if config["seed"] == 4 and not pathlib.Path("mended").exists():
     os.kill(os.getpid(), signal.SIGKILL)
 lr = config["model"]["optimizer_generator"]["lr"]
-value = {"objective": "fid", "value": config["seed"] + abs(lr - 1e-3), "step": 7}
+value = {"objective": "fid", "value": config["seed"] + abs(lr - 1e-3), "step": 7,
+    "protocol": {"n_fake": config["callbacks"]["theory"]["n_samples"]}}
 (folder / "outcome.json").write_text(json.dumps(value))
 with open("ran", "a") as file:
     print(folder.name, file=file)
@@ -67,6 +68,19 @@ def test_a_sweep_survives_and_is_resumed(here: Path, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert "8 jobs: 8 done" in text
     assert "3.25 ± 1.7" in text  # seeds 1, 3, 4 and 5
+
+
+def test_scores_that_cannot_be_compared_are_ranked_apart(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = "callbacks.theory.n_samples=100,200"
+    assert ganforge("train", "-m", *SWEEP, "seed=1,2,3", samples) == 0
+    text = capsys.readouterr().out
+    assert "Not all jobs can be compared (n_fake differ): one table for each kind." in text
+    assert text.count("1.5 ± 0.71") == 2  # seeds 1 and 2 at each number of samples
+    ranking = (here / "sweeps/one/ranking.txt").read_text()
+    assert ranking.count("Ranked by fid, less is better") == 2
+    assert (here / "sweeps/one/parallel-2.png").is_file()
 
 
 def test_other_launchers_give_each_job_a_process_as_well(here: Path) -> None:

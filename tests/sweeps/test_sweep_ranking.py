@@ -1,5 +1,6 @@
 import math
 import statistics
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -7,7 +8,7 @@ from PIL import Image
 from ganforge.sweeps.figure import axis, draw
 from ganforge.sweeps.manifest import Job
 from ganforge.sweeps.process import Record
-from ganforge.sweeps.ranking import objective, rank, short_names, varied
+from ganforge.sweeps.ranking import boards, rank, short_names, varied
 
 
 def job(number, value, **settings):
@@ -34,7 +35,37 @@ def test_mean_and_spread_over_seeds():
     assert places[0].spread is None
     assert places[1].best.number == 0
     assert places[2].best is None
-    assert objective(JOBS) == "fid"
+
+
+def measured(number, value, objective, protocol, **settings):
+    plain = job(number, value, **settings)
+    return replace(plain, record=Record("done", objective, value, protocol=protocol))
+
+
+def test_unlike_measurements_are_ranked_apart():
+    a, b = {"data_hash": "aa", "n_real": 8}, {"data_hash": "bb", "n_real": 8}
+    jobs = [
+        measured(0, 5.0, "fid8", a, data="a", seed=1),
+        measured(1, 1.0, "fid8", b, data="b", seed=1),
+        job(2, 3.0, data="c", seed=1),
+        replace(job(3, None, data="b", seed=2), record=Record("failed")),
+        replace(job(4, None, data="d", seed=1), record=Record("failed")),
+        measured(5, None, "fid8", a, data="a", seed=2),
+        measured(6, 4.0, "w1", a, data="a", seed=3),
+    ]
+    found = boards(jobs, ["data"])
+    assert [[j.number for j in board.jobs] for board in found] == [[0, 5], [1, 3], [2], [6]]
+    assert found[0].differences(found[1]) == ["data_hash"]
+    assert found[0].differences(found[3]) == []
+    assert [board.objective for board in found] == ["fid8", "fid8", "fid", "w1"]
+
+
+def test_jobs_of_one_measure_share_one_table_with_those_that_failed():
+    jobs = [*JOBS, replace(job(5, None, loss="other"), record=Record("failed"))]
+    (board,) = boards(jobs, ["loss"])
+    assert sorted(j.number for j in board.jobs) == [0, 1, 2, 3, 4, 5]
+    (empty,) = boards([jobs[-1]], [])
+    assert (empty.objective, len(empty.jobs)) == ("score", 1)
 
 
 def test_seeds_alone_are_one_place():

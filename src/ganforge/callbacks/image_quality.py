@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
-from ganforge.callbacks.periodic import Periodic
+from ganforge.callbacks.judge import Judge
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
@@ -61,7 +61,7 @@ def fake_labels(module: LightningModule, count: int, seed: int) -> Tensor | None
     return torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
 
 
-class ImageQuality(Periodic):
+class ImageQuality(Judge):
     """Scores the averaged generator every N steps, before the first and after the last.
 
     Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
@@ -107,6 +107,16 @@ class ImageQuality(Periodic):
         """The best monitored score so far; a value that is not finite is none."""
         finite = (score for score in self.monitored if math.isfinite(score.value))
         return min(finite, key=lambda score: score.value, default=None)
+
+    @property
+    def newest(self) -> Score | None:
+        """The last monitored score."""
+        return self.monitored[-1] if self.monitored else None
+
+    @property
+    def verdict(self) -> Score | None:
+        """The best monitored score; the newest where none is a finite number."""
+        return self.best or self.newest
 
     def at(self, step: int) -> list[Score]:
         """The scores measured at one step."""

@@ -7,8 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ganforge.callbacks.image_quality import ImageQuality
-from ganforge.callbacks.theory import TheoryFigure
+from ganforge.callbacks.judge import judge_of
 
 
 class OptunaPruning(Callback):
@@ -49,30 +48,19 @@ class OptunaPruning(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Report a score that was just measured, and stop all ranks where the pruner says so."""
-        score = self._score(trainer)
-        if score is None or self._reported == trainer.global_step:
+        judge, step = judge_of(trainer), trainer.global_step
+        # Ranks that do not measure know when it was time, too: all must meet in the broadcast.
+        if judge is None or step % judge.every_n_steps or self._reported == step:
             return
-        self._reported = trainer.global_step
-        prune = False
-        if self._trial is not None:
-            self._trial.report(score, trainer.global_step)
+        self._reported = step
+        score, prune = judge.newest, False
+        fresh = score is not None and score.step == step and math.isfinite(score.value)
+        if self._trial is not None and fresh:
+            self._trial.report(score.value, step)
             prune = self._trial.should_prune()
         self.pruned = bool(trainer.strategy.broadcast(prune))
         if self.pruned:
             trainer.should_stop = True
-
-    @staticmethod
-    def _score(trainer: Trainer) -> float | None:
-        """What was measured after this very step."""
-        for callback in trainer.callbacks:
-            if isinstance(callback, ImageQuality) and callback.monitored:
-                newest = callback.monitored[-1]
-                fresh = newest.step == trainer.global_step and math.isfinite(newest.value)
-                return newest.value if fresh else None
-            if isinstance(callback, TheoryFigure) and callback.readings:
-                fresh = trainer.global_step % callback.every_n_steps == 0
-                return callback.objective[1] if fresh else None
-        return None
 
     def _find(self) -> Any:
         """The running trial with this run's parameters; equal ones train equally."""

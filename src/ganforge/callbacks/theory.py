@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.judge import Judge
 from ganforge.callbacks.loggers import log_picture
-from ganforge.callbacks.periodic import Periodic
+from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import join_gif
@@ -20,10 +21,10 @@ from ganforge.utils.modes import evaluating
 DATA, FAKE, CRITIC = "#222222", "#2a9d5c", "#3366cc"
 
 
-class TheoryFigure(Periodic):
+class TheoryFigure(Judge):
     """Draws one frame every N steps, measures, and joins the frames into a GIF at the end.
 
-    ``readings`` holds the newest measurements by name.
+    ``readings`` holds the newest measurements by name. The first process alone measures.
     """
 
     def __init__(
@@ -34,11 +35,25 @@ class TheoryFigure(Periodic):
         self.n_samples = n_samples
         self.seed = seed
         self.readings: dict[str, float] = {}
+        self._measured: tuple[int, Protocol] | None = None
 
     @property
     def objective(self) -> tuple[str, float]:
         """Name and newest value of what runs are ranked by: less is better."""
         raise NotImplementedError
+
+    @property
+    def objective_name(self) -> str:
+        """The objective's name."""
+        return self.objective[0]
+
+    @property
+    def newest(self) -> Score | None:
+        """The objective with the data and the number of samples that it was measured with."""
+        if self._measured is None:
+            return None
+        step, protocol = self._measured
+        return Score(*self.objective, protocol, step=step)
 
     def draw(self, figure: Figure, module: LightningModule, data: Any, fake: Tensor) -> None:
         """Draw the frame and fill ``readings``; ``fake`` is ``n_samples×D``."""
@@ -49,10 +64,11 @@ class TheoryFigure(Periodic):
         if not trainer.is_global_zero:
             return
         rng = torch.Generator().manual_seed(self.seed)
-        with averaged(trainer, pl_module):
+        with averaged(trainer, pl_module) as ema:
             fake = pl_module.generate(pl_module.draw_latents(self.n_samples, rng))
         figure = Figure(figsize=(6.4, 4.2), dpi=100, layout="constrained")
         self.draw(figure, pl_module, trainer.datamodule, fake)
+        self._measured = step, self._protocol(trainer.datamodule, ema)
         figure.suptitle(f"step {step}", x=0.02, ha="left", fontsize=10)
         path = self.folder / f"step_{step:06d}.png"
         with atomic_path(path) as temporary:
@@ -61,6 +77,19 @@ class TheoryFigure(Periodic):
             named = {f"theory/{name}": value for name, value in self.readings.items()}
             logger.log_metrics({**named, "kimg": pl_module.images_seen / 1000}, step=step)
         log_picture(trainer.loggers, "theory", Image.open(path).convert("RGB"), step)
+
+    def _protocol(self, data: Any, ema: bool) -> Protocol:
+        return Protocol(
+            extractor="points",
+            sha256="",
+            resize="none",
+            n_fake=self.n_samples,
+            ema=ema,
+            n_real=min(self.n_samples, len(data.split("test"))),
+            split="test",
+            data_hash=data.content_hash("test"),
+            seed=self.seed,
+        )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the last frame and write the GIF."""

@@ -1,42 +1,65 @@
 """What a sweep says at its end: the ranked table, the picture, what failed, how to go on."""
 
 from collections import Counter
+from collections.abc import Sequence
 from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
 
 from ganforge.sweeps.manifest import Sweep
-from ganforge.sweeps.ranking import Place, objective, rank, short_names, varied
+from ganforge.sweeps.ranking import Board, Place, boards, rank, short_names, varied
 from ganforge.utils.files import atomic_path
 from ganforge.utils.terminal import shown, typed
 
 
 def report(sweep: Sweep) -> str | None:
-    """Print the ranking and write it and its picture into the sweep's folder.
+    """Print the rankings and write them and their pictures into the sweep's folder.
 
-    Returns a sentence where all jobs failed.
+    There is one for all jobs that may be compared. Returns a sentence where all jobs failed.
     """
     if not sweep.jobs:
         return None
-    console, keys, name = Console(), varied(sweep.jobs), objective(sweep.jobs)
-    places = rank(sweep.jobs, keys)
-    if any(place.values for place in places):
-        table = ranking_table(places, keys, name)
-        console.print()
-        console.print(table)
+    console, keys = Console(), varied(sweep.jobs)
+    found = [b for b in boards(sweep.jobs, keys) if any(p.values for p in rank(b.jobs, keys))]
+    if found:
+        lines = _why_apart(found)
+        tables = [ranking_table(rank(b.jobs, keys), keys, b.objective) for b in found]
         text = StringIO()
-        Console(file=text, width=200).print(table)
+        for where in (console, Console(file=text, width=200)):
+            for part in (*lines, *tables):
+                where.print()
+                where.print(part, soft_wrap=isinstance(part, str), markup=False)
         with atomic_path(sweep.folder / "ranking.txt") as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
-        if keys:
-            from ganforge.sweeps.figure import draw
-
-            draw(places, short_names(keys), name, sweep.folder / "parallel.png")
+            temporary.write_text(text.getvalue().lstrip("\n"), encoding="utf-8")
+        _draw(sweep, found, keys)
     return _print_end(console, sweep)
 
 
-def ranking_table(places: list[Place], keys: list[str], name: str) -> Table:
+def _why_apart(found: Sequence[Board]) -> list[str]:
+    """A line that says what keeps the jobs from one table."""
+    first, *others = found
+    fields = dict.fromkeys(field for other in others for field in first.differences(other))
+    if any(other.objective != first.objective for other in others):
+        fields = {"objective": None, **fields}
+    told = f"Not all jobs can be compared ({', '.join(fields)} differ): one table for each kind."
+    return [told] if others else []
+
+
+def _draw(sweep: Sweep, found: Sequence[Board], keys: Sequence[str]) -> None:
+    """A picture for each table, in place of those of earlier reports."""
+    for path in sweep.folder.glob("parallel*.png"):
+        path.unlink()
+    if not keys:
+        return
+    from ganforge.sweeps.figure import draw
+
+    for number, board in enumerate(found, start=1):
+        path = sweep.folder / ("parallel.png" if number == 1 else f"parallel-{number}.png")
+        draw(rank(board.jobs, keys), short_names(keys), board.objective, path)
+
+
+def ranking_table(places: Sequence[Place], keys: Sequence[str], name: str) -> Table:
     """One row a configuration: mean ± standard deviation over its seeds, the best job."""
     table = Table(title=f"Ranked by {name}, less is better", title_justify="left")
     table.add_column("", justify="right")
@@ -80,9 +103,9 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
         if job.record.state in ("failed", "interrupted"):
             line = f"  job {job.number} {job.record.state}: {job.record.reason}"
             console.print(f"{line} ({job.record.log})", soft_wrap=True, markup=False)
-    for what, file in (("ranking", "ranking.txt"), ("picture", "parallel.png")):
-        if (sweep.folder / file).is_file():
-            console.print(f"{what:<8} {shown(sweep.folder / file)}", soft_wrap=True)
+    for what, files in (("ranking", "ranking.txt"), ("picture", "parallel*.png")):
+        for path in sorted(sweep.folder.glob(files)):
+            console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
     console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)
     resume = f"{typed('ganforge')} train resume_sweep={shown(sweep.folder)}"
     if states["failed"] == len(sweep.jobs):

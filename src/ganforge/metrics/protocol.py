@@ -43,6 +43,11 @@ class Protocol:
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in compared}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
+    def comparable(self) -> dict[str, Any]:
+        """Return, for JSON, what two scores must share to be compared."""
+        draws = {f.name for f in fields(self) if "draw" in f.metadata}
+        return {name: value for name, value in self.to_dict().items() if name not in draws}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return {**asdict(self), "settings": dict(self.settings)}

@@ -21,7 +21,10 @@ JOB = (sys.executable, "-m", "ganforge", "job")
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a job: waiting, running, done, failed or interrupted, and the reason."""
+    """What became of a job: waiting, running, done, failed or interrupted, and the reason.
+
+    ``protocol`` is how ``value`` was measured: equal ones may be ranked together.
+    """
 
     state: str = "waiting"
     objective: str | None = None
@@ -32,6 +35,7 @@ class Record:
     exit_code: int | None = None
     reason: str | None = None
     log: str | None = None
+    protocol: dict[str, Any] | None = None
 
 
 class JobProcess:

@@ -1,9 +1,11 @@
 """A sweep's configurations in order: mean and spread of the objective over seeds."""
 
+import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ganforge.sweeps.manifest import Job
 
@@ -50,8 +52,7 @@ def rank(jobs: Sequence[Job], keys: Sequence[str]) -> list[Place]:
     """One place for each combination of ``keys``, the least mean first."""
     places: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        setting = tuple(job.settings.get(key, "") for key in keys)
-        places.setdefault(setting, []).append(job)
+        places.setdefault(_setting(job, keys), []).append(job)
     ranked = [Place(setting, tuple(members)) for setting, members in places.items()]
     return sorted(ranked, key=lambda place: place.mean)
 
@@ -70,6 +71,45 @@ def short_names(keys: Sequence[str]) -> list[str]:
     return short
 
 
-def objective(jobs: Iterable[Job]) -> str:
-    """The name of what the jobs are ranked by."""
-    return next((job.record.objective for job in jobs if job.record.objective), "score")
+@dataclass(frozen=True)
+class Board:
+    """Jobs whose values may be ranked together: one objective, measured by one protocol."""
+
+    objective: str
+    protocol: Mapping[str, Any]
+    jobs: tuple[Job, ...]
+
+    def differences(self, other: "Board") -> list[str]:
+        """Fields of the protocol that forbid a comparison."""
+        names = {**self.protocol, **other.protocol}
+        return [name for name in names if self.protocol.get(name) != other.protocol.get(name)]
+
+
+def boards(jobs: Sequence[Job], keys: Sequence[str]) -> list[Board]:
+    """The jobs by what they may be compared with, in the order of the first job of each.
+
+    A job that was not measured is with those of its configuration, or with the only ones there are.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.record.objective is not None:
+            measure = json.dumps([job.record.objective, job.record.protocol], sort_keys=True)
+            groups.setdefault(measure, []).append(job)
+    found = list(groups.values())
+    if not found:
+        return [Board("score", {}, tuple(jobs))]
+    homes = {_setting(job, keys): group for group in found for job in group}
+    for job in jobs:
+        if job.record.objective is None:
+            home = homes.get(_setting(job, keys), found[0] if len(found) == 1 else None)
+            if home is not None:
+                home.append(job)
+    records = [group[0].record for group in found]
+    return [
+        Board(record.objective or "", record.protocol or {}, tuple(group))
+        for record, group in zip(records, found, strict=True)
+    ]
+
+
+def _setting(job: Job, keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(job.settings.get(key, "") for key in keys)
