@@ -1,3 +1,5 @@
+from threading import Event
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from ganforge.data.loader import BatchLoader
+from ganforge.data.loader import BatchLoader, read_ahead
 from ganforge.data.module import ImageDataModule
 from ganforge.data.store import Images
 from ganforge.data.toys import Ring2D
@@ -57,14 +59,17 @@ def test_an_epoch_visits_each_image_at_most_once_over_all_ranks(
     batch_size=st.integers(1, 4),
     before=st.integers(0, 40),
     rank=st.integers(0, 1),
+    ahead=st.integers(0, 3),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_loaded_state_delivers_exactly_the_rest(count, batch_size, before, rank):
+def test_a_loaded_state_delivers_exactly_the_rest(count, batch_size, before, rank, ahead):
+    """Read ahead or not."""
     if count < 2 * batch_size:
         return
 
     def make():
-        return BatchLoader(numbered(count), batch_size, seed=3, rank=rank, world_size=2, flip=True)
+        options = {"seed": 3, "rank": rank, "world_size": 2, "flip": True, "ahead": ahead}
+        return BatchLoader(numbered(count), batch_size, **options)
 
     def endless(loader):
         while True:
@@ -81,6 +86,26 @@ def test_a_loaded_state_delivers_exactly_the_rest(count, batch_size, before, ran
         expected, found = next(stream), next(rest)
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_thread_makes_batches_before_they_are_asked_for():
+    made, enough = [], Event()
+
+    def make(number):
+        made.append(number)
+        if number == 2:
+            enough.set()
+        if number == 4:
+            raise OSError("gone")
+        return number
+
+    batches = read_ahead(map(make, range(6)), 2)
+    assert next(batches) == 0
+    assert enough.wait(10)
+    assert [next(batches) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(OSError, match="gone"):
+        next(batches)
+    assert list(read_ahead(iter(range(3)), 0)) == list(read_ahead(iter(range(3)), 5)) == [0, 1, 2]
 
 
 def test_batches_hold_the_rows_of_their_index():

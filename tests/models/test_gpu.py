@@ -1,5 +1,7 @@
 """What needs CUDA: ``pytest -m gpu``. Not run where it was written: there was no such device."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -8,7 +10,7 @@ from ganforge.callbacks.compile import Compile
 from ganforge.callbacks.ema import EMA
 from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
-from helpers import TINY_AVATARS, composed
+from helpers import TINY, TINY_AVATARS, composed, tiny_run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -82,3 +84,25 @@ def test_a_compiled_generator_trains_alike(mode, tmp_path):
 def test_bf16_is_chosen_where_the_device_computes_it():
     expected = torch.cuda.is_bf16_supported(including_emulation=False)
     assert pick_precision("auto", "auto") == ("bf16-mixed" if expected else "32-true")
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_fetching_a_batch_does_not_make_the_host_wait(on_device, tmp_path):
+    overrides = [*TINY_AVATARS, "data.flip=true", f"data.on_device={on_device}"]
+    data = build(composed("train", overrides, tmp_path, tmp_path).data)
+    strategy = SimpleNamespace(root_device=torch.device("cuda"))
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=strategy)
+    batches = iter(data.train_dataloader())
+    next(batches)  # the first one takes the epoch's order to the device
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch = {key: value.to("cuda", non_blocking=True) for key, value in next(batches).items()}
+        data.on_after_batch_transfer(batch, 0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("choice", ["noise=instance", "augment=ada", "regularizer=[lecam]"])
+def test_a_whole_run_with_the_doctor(choice, tmp_path):
+    overrides = [*TINY, *TINY_AVATARS, "trainer.accelerator=cuda", choice]
+    assert tiny_run(overrides, tmp_path / "run").is_dir()

@@ -54,11 +54,10 @@ class ADA(nn.Module):
 
     def observe(self, verdicts: Tensor) -> dict[str, Tensor]:
         """Count the signs (1: "real"); every ``interval`` updates move p. Ranks move together."""
-        sign = verdicts.float().sign()
-        counted = torch.stack(
-            [sign.sum(), sign.new_tensor(sign.numel()), sign.new_tensor(len(sign))]
-        )
-        self.signs += counted
+        # Numbers are added as numbers: a tensor made of them would make the host wait for a GPU.
+        self.signs[0] += verdicts.float().sign().sum()
+        self.signs[1] += verdicts.numel()
+        self.signs[2] += len(verdicts)
         self._updates += 1
         if self._updates % self.interval == 0:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -148,16 +147,28 @@ def translation(x: Tensor, y: Tensor) -> Tensor:
 
 def brighten(brightness: Tensor, contrast: Tensor) -> Tensor:
     """``N×4×4``: times ``contrast``, plus ``brightness``."""
-    eye = torch.eye(4, device=contrast.device).expand(len(contrast), 4, 4).clone()
-    eye[:, [0, 1, 2], [0, 1, 2]] = contrast[:, None]
-    eye[:, :3, 3] = brightness[:, None]
-    return eye
+    zero, one = torch.zeros_like(contrast), torch.ones_like(contrast)
+    return _matrix(
+        [
+            [contrast, zero, zero, brightness],
+            [zero, contrast, zero, brightness],
+            [zero, zero, contrast, brightness],
+            [zero, zero, zero, one],
+        ]
+    )
+
+
+def _colours(device: torch.device) -> Tensor:
+    """The projector ``4×4`` on (R, G, B, 0), made on the device: nothing is copied to it."""
+    kept = torch.ones(4, device=device)
+    kept[3:].zero_()
+    return torch.diag(kept)
 
 
 def _luma(device: torch.device) -> Tensor:
-    """The grey axis (1, 1, 1, 0)/√3 as a projector ``4×4``."""
-    axis = torch.tensor([1.0, 1.0, 1.0, 0.0], device=device) / math.sqrt(3)
-    return axis[:, None] * axis
+    """The projector ``4×4`` on the grey axis (1, 1, 1, 0)/√3."""
+    colours = _colours(device)
+    return colours @ torch.full_like(colours, 1 / 3) @ colours
 
 
 def mirror_luma(share: Tensor) -> Tensor:
@@ -167,12 +178,10 @@ def mirror_luma(share: Tensor) -> Tensor:
 
 def turn_hue(angle: Tensor) -> Tensor:
     """``N×4×4``: a turn about the grey axis (Rodrigues' formula)."""
-    grey = _luma(angle.device)
-    a = 1 / math.sqrt(3)
-    cross = torch.tensor(
-        [[0, -a, a, 0], [a, 0, -a, 0], [-a, a, 0, 0], [0, 0, 0, 0]], device=angle.device
-    )
-    rgb = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], device=angle.device))
+    grey, rgb = _luma(angle.device), _colours(angle.device)
+    a = torch.full((), 1 / math.sqrt(3), device=angle.device)
+    zero = torch.zeros_like(a)
+    cross = _matrix([[zero, -a, a, zero], [a, zero, -a, zero], [-a, a, zero, zero], [zero] * 4])
     c, s = angle.cos()[:, None, None], angle.sin()[:, None, None]
     last = torch.eye(4, device=angle.device) - rgb
     return last + c * rgb + s * cross + (1 - c) * grey
@@ -181,8 +190,8 @@ def turn_hue(angle: Tensor) -> Tensor:
 def saturate(factor: Tensor) -> Tensor:
     """``N×4×4``: the distance to the grey axis times ``factor``."""
     grey, factor = _luma(factor.device), factor[:, None, None]
-    last = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=grey.device))
-    rgb = torch.eye(4, device=grey.device) - last
+    rgb = _colours(grey.device)
+    last = torch.eye(4, device=grey.device) - rgb
     return last + grey + factor * (rgb - grey)
 
 

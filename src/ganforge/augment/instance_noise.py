@@ -35,7 +35,7 @@ class InstanceNoise(nn.Module):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             ranks = torch.distributed.get_world_size()
         self._images += len(verdicts) * ranks
-        return {"noise_std": torch.tensor(self.sigma)}
+        return {"noise_std": verdicts.new_full((), self.sigma, dtype=torch.float32)}
 
     def get_extra_state(self) -> dict[str, int]:
         """How many images there were."""

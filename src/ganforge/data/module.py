@@ -87,6 +87,7 @@ class ImageDataModule(lightning.LightningDataModule):
             world_size=world_size,
             flip=self._flip,
             pin_memory=device.type == "cuda",
+            ahead=int(device.type == "cuda" and train.images.is_cpu),
         )
 
     def on_after_batch_transfer(

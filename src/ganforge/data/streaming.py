@@ -1,8 +1,7 @@
 """Training from a packed data set that need not fit into memory, nor onto this machine."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,11 @@ class StreamLoader(BatchLoader):
     """
 
     def __init__(self, data: Stream, batch_size: int, window: int, **options: Any) -> None:
-        super().__init__(data, batch_size, **options)
+        super().__init__(data, batch_size, ahead=AHEAD, **options)
         self._order = ChunkOrder(data.sizes, window, self._seed)
 
-    def _batches(self) -> Iterator[dict[str, Tensor]]:
-        pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-        waiting: deque[Future[dict[str, Tensor]]] = deque()
-        ahead = self._offset
-        try:
-            while self._offset < len(self):
-                while ahead < min(self._offset + AHEAD + 1, len(self)):
-                    waiting.append(pool.submit(self._read, self._epoch, ahead))
-                    ahead += 1
-                batch = waiting.popleft().result()
-                # Before the yield, as in BatchLoader: this batch is consumed, those ahead are not.
-                self._offset, self._drawn = self._offset + 1, True
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _reader(self, epoch: int) -> Callable[[int], dict[str, Tensor]]:
+        return partial(self._read, epoch)
 
     def _read(self, epoch: int, offset: int) -> dict[str, Tensor]:
         start = (offset * self._world_size + self._rank) * self.batch_size
@@ -53,9 +39,7 @@ class StreamLoader(BatchLoader):
         if self._flip:
             rng = np.random.default_rng([self._seed, epoch, start, 1])
             batch["flip"] = torch.from_numpy(rng.random(len(index)) < 0.5)
-        if self._pin_memory:
-            batch = {key: value.pin_memory() for key, value in batch.items()}
-        return batch
+        return {key: self._ready(value) for key, value in batch.items()}
 
 
 class StreamingDataModule(lightning.LightningDataModule):

@@ -172,7 +172,7 @@ class PairLoader:
         state = loader.state_dict()
         rng = np.random.default_rng([*self._seed, side, state["epoch"], state["offset"]])
         room = (images.shape[-2] - self._size + 1, images.shape[-1] - self._size + 1)
-        return torch.from_numpy(rng.integers(room, size=(len(images), 2)))
+        return loader.beside_images(torch.from_numpy(rng.integers(room, size=(len(images), 2))))
 
     def state_dict(self) -> dict[str, Any]:
         """Return both positions."""
@@ -196,11 +196,13 @@ def _sides(
 
 def _piece(images: Tensor, flip: Tensor | None, corners: Tensor, size: int) -> Tensor:
     if images.shape[-2:] != (size, size):
-        pieces = [
-            image[:, top : top + size, left : left + size]
-            for image, (top, left) in zip(images, corners.tolist(), strict=True)
-        ]
-        images = torch.stack(pieces)
+        # By tensors of places: to read the corners would make the host wait for a GPU.
+        side = torch.arange(size, device=images.device)
+        corners = corners.to(images.device)
+        rows, columns = (corners[:, each, None] + side for each in (0, 1))
+        n = torch.arange(len(images), device=images.device)[:, None, None]
+        # Indices around a slice put the channels last.
+        images = images[n, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1).contiguous()
     if flip is not None:
         images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
     return images
