@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ganforge.utils.errors import UserError
 
@@ -110,6 +110,18 @@ def check_settings(config: DictConfig) -> None:
                 raise UserError(f"{key}={value} must be {kind.words}: change {key}")
         if value is None and key in PARTS and "trainer" in config:
             raise UserError(f"{key} is null, and nothing can be trained without it: leave it out")
+    _check_norm(config)
+
+
+def _check_norm(config: DictConfig) -> None:
+    """Raise a UserError where a norm is chosen for a model that does not ask for it."""
+    if config.get("norm") is None or "model" not in config:
+        return
+    if "${norm." not in OmegaConf.to_yaml(config.model):
+        raise UserError(
+            "a norm is chosen, but the model has no use for it: leave norm out, or let its critic "
+            "take ${norm.layer} and ${norm.weights}"
+        )
 
 
 def _settings(node: DictConfig, prefix: str) -> Iterator[tuple[str, str, Any]]:

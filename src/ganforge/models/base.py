@@ -8,10 +8,11 @@ from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganforge.losses.objective import Terms
+from ganforge.losses.objective import AdversarialObjective, Terms
 from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -19,6 +20,17 @@ ScheduleFactory = Callable[[Optimizer], LRScheduler]
 # Told of every update: the player, its readings (scalars, on the device) and its parameters, whose
 # gradients are still there. What it does must cost little and change nothing.
 Observer = Callable[[str, dict[str, torch.Tensor], list[nn.Parameter]], None]
+
+
+def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
+    """Raise ValueError where a penalty on single samples meets a critic that mixes them."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        for name, regularizer in objective.regularizers.items():
+            if regularizer.per_sample:
+                raise ValueError(
+                    f"regularizer {name} needs a discriminator that treats samples one by one, "
+                    "without batch norm: choose norm=none or norm=spectral"
+                )
 
 
 class AdversarialModule(LightningModule):

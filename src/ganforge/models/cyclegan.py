@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term, Terms
-from ganforge.models.base import OptimizerFactory, ScheduleFactory
+from ganforge.models.base import OptimizerFactory, ScheduleFactory, refuse_batch_norm
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
@@ -23,8 +23,8 @@ class CycleGAN(Translator):
     which instance norm makes exact), once over the other's output. ``lambda_identity`` is a share
     of ``lambda_cycle``; 0 leaves the identity passes out.
 
-    ``objective`` is that of domain A; B has a copy, because what an objective remembers (anchors, an
-    adapted probability, whose turn it is) is of one critic.
+    ``objective`` is that of domain A; B has a copy, because what an objective remembers
+    (anchors, an adapted probability, whose turn it is) is of one critic.
     """
 
     translators = {"a_to_b": "a_to_b", "b_to_a": "b_to_a"}  # noqa: RUF012
@@ -51,6 +51,8 @@ class CycleGAN(Translator):
             optimizer_generator, optimizer_discriminator, schedule,
             clip_gradient, channels_last, seed,
         )  # fmt: skip
+        for critic in (critic_a, critic_b):
+            refuse_batch_norm(critic, objective)
         self.a_to_b, self.b_to_a = a_to_b, b_to_a
         self.critic_a, self.critic_b = critic_a, critic_b
         self.objective, self.objective_b = objective, deepcopy(objective)

@@ -6,25 +6,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.losses.objective import AdversarialObjective, Terms
-from ganforge.models.base import AdversarialModule, OptimizerFactory, ScheduleFactory
+from ganforge.models.base import (
+    AdversarialModule,
+    OptimizerFactory,
+    ScheduleFactory,
+    refuse_batch_norm,
+)
 from ganforge.models.conditioning import classification, critic_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_uint8
 from ganforge.utils.modes import evaluating
-
-
-def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
-    """Raise ValueError where a penalty on single samples meets a critic that mixes them."""
-    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
-        for name, regularizer in objective.regularizers.items():
-            if regularizer.per_sample:
-                raise ValueError(
-                    f"regularizer {name} needs a discriminator that treats samples one by one, "
-                    "without batch norm: choose norm=none or norm=spectral"
-                )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term
-from ganforge.models.base import OptimizerFactory, ScheduleFactory
+from ganforge.models.base import OptimizerFactory, ScheduleFactory, refuse_batch_norm
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
@@ -39,6 +39,7 @@ class Pix2Pix(Translator):
             optimizer_generator, optimizer_discriminator, schedule,
             clip_gradient, channels_last, seed,
         )  # fmt: skip
+        refuse_batch_norm(discriminator, objective)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective

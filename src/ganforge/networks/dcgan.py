@@ -4,7 +4,6 @@ Strided instead of pooled, batch-normalised except where images enter and leave,
 generator, LeakyReLU 0.2 in the discriminator, weights drawn from N(0, 0.02).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -17,11 +16,9 @@ from ganforge.networks.conditional import (
     score,
     with_labels,
 )
+from ganforge.networks.norms import Norm, WeightNorm, wrap
 
 SIZES = (32, 64, 128)
-Norm = Callable[[int], nn.Module]
-WeightNorm = Callable[[nn.Module], nn.Module]
-WEIGHED = (nn.Conv2d, nn.Linear, nn.Embedding)
 
 
 def channel_plan(size: int, width: int) -> list[int]:
@@ -121,10 +118,7 @@ class DCGANDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = head(plan[-1]) if head else NoHead()
         self.apply(initialize)
-        for part in (self.layers, self.head):
-            for name, layer in part.named_children():
-                if weight_norm is not None and isinstance(layer, WEIGHED):
-                    setattr(part, name, weight_norm(layer))
+        wrap(self, weight_norm)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every image."""

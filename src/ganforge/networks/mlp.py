@@ -12,6 +12,7 @@ from ganforge.networks.conditional import (
     score,
     with_labels,
 )
+from ganforge.networks.norms import Norm, WeightNorm, refuse_layers, wrap
 
 
 def _hidden_layers(inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
@@ -54,7 +55,8 @@ class MLPGenerator(nn.Module):
 class MLPDiscriminator(nn.Module):
     """Samples ``N×shape`` to logits ``N×1``; ``dropout`` follows every hidden layer.
 
-    ``head`` and ``concat_classes`` let labels in.
+    ``weight_norm`` wraps every layer; ``head`` and ``concat_classes`` let labels in. There is no
+    place for ``norm`` layers: ValueError.
     """
 
     def __init__(
@@ -62,18 +64,21 @@ class MLPDiscriminator(nn.Module):
         shape: Sequence[int],
         hidden: Sequence[int],
         dropout: float = 0.0,
+        norm: Norm = nn.Identity,
+        weight_norm: WeightNorm | None = None,
         head: HeadFactory | None = None,
         concat_classes: int = 0,
     ) -> None:
         super().__init__()
+        refuse_layers(norm, self)
         self.concat_classes = concat_classes
         inputs = math.prod(shape) + concat_classes
         last = hidden[-1] if hidden else inputs
         self.layers = nn.Sequential(
             nn.Flatten(), *_hidden_layers(inputs, hidden, dropout), nn.Linear(last, 1)
         )
-
         self.head = head(last) if head else NoHead()
+        wrap(self, weight_norm)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every sample."""

@@ -1,21 +1,20 @@
 """A critic of patches (Isola et al. 2017): one logit for every overlapping piece of the image."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from ganforge.networks.dcgan import initialize
-
-Norm = Callable[[int], nn.Module]
+from ganforge.networks.norms import Norm, WeightNorm, wrap
 
 
 class PatchGAN(nn.Module):
     """Images ``N×channels×H×W`` in ``[-1, 1]`` to logits ``N×1×H'×W'``.
 
     C64-C128-C256-C512: with ``layers=3`` a logit sees 70×70 pixels, with 1 it sees 16×16, with 2
-    34×34. The first layer has no norm, ``norm`` makes the others' (instance norm in CycleGAN). A
-    conditional critic sees ``channels_condition`` channels more, in front.
+    34×34. The first layer has no norm, ``norm`` makes the others' (instance norm in CycleGAN);
+    ``weight_norm`` wraps every convolution. A conditional critic sees ``channels_condition``
+    channels more, in front.
     """
 
     def __init__(
@@ -25,6 +24,7 @@ class PatchGAN(nn.Module):
         layers: int = 3,
         norm: Norm = nn.InstanceNorm2d,
         channels_condition: int = 0,
+        weight_norm: WeightNorm | None = None,
     ) -> None:
         super().__init__()
         if layers < 1:
@@ -44,6 +44,7 @@ class PatchGAN(nn.Module):
         blocks.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
         self.layers = nn.Sequential(*blocks)
         self.apply(initialize)
+        wrap(self, weight_norm)
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every patch."""

@@ -18,6 +18,7 @@ from ganforge.networks.conditional import (
     score,
     with_labels,
 )
+from ganforge.networks.norms import Norm, WeightNorm, refuse_layers, wrap
 
 SLOPE = 0.2
 
@@ -125,7 +126,8 @@ class R3GANGenerator(nn.Module):
 class R3GANDiscriminator(nn.Module):
     """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``, the mirrored generator.
 
-    A depthwise convolution over the last 4×4 map takes the place of a pooling.
+    A depthwise convolution over the last 4×4 map takes the place of a pooling. ``weight_norm``
+    wraps every layer (none in the paper); there is no place for ``norm`` layers: ValueError.
     """
 
     def __init__(
@@ -136,10 +138,13 @@ class R3GANDiscriminator(nn.Module):
         blocks: int = 2,
         expansion: int = 2,
         group_size: int = 16,
+        norm: Norm = nn.Identity,
+        weight_norm: WeightNorm | None = None,
         head: HeadFactory | None = None,
         concat_classes: int = 0,
     ) -> None:
         super().__init__()
+        refuse_layers(norm, self)
         self.concat_classes = concat_classes
         plan = channel_plan(size, width)
         start = nn.Conv2d(channels + concat_classes, plan[0], 1)
@@ -151,6 +156,10 @@ class R3GANDiscriminator(nn.Module):
         self.last = nn.Linear(plan[-1], 1)
         draw(self.last, 1.0)
         self.head = head(plan[-1]) if head else NoHead()
+        if weight_norm is not None:
+            for block in (part for part in middle if isinstance(part, ResidualBlock)):
+                draw(block.body[4], 1.0)  # a weight of zeros has no norm to divide by
+        wrap(self, weight_norm)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every image."""

@@ -5,7 +5,6 @@ small maps, as for ImageNet. What tells the two papers apart is the discriminato
 (spectral norm or none) and its ``pool`` (sum or mean).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -18,9 +17,8 @@ from ganforge.networks.conditional import (
     score,
     with_labels,
 )
+from ganforge.networks.norms import Norm, WeightNorm, wrap
 
-Norm = Callable[[int], nn.Module]
-WeightNorm = Callable[[nn.Module], nn.Module]
 # Channels in units of ``width``: of the generator's maps from 4×4 up, ...
 GENERATOR = {32: (4, 4, 4, 4), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1)}
 # ... and of the discriminator's blocks; True halves the map.
@@ -181,17 +179,9 @@ class SNGANDiscriminator(nn.Module):
         self.head = head(inputs[-1]) if head else NoHead()
         for block in blocks:
             initialize(block)
-        if weight_norm is not None:
-            wrap(self, weight_norm)
+        wrap(self, weight_norm)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score every image."""
         x = with_labels(images, labels, self.concat_classes)
         return score(self.body, self.last, self.head, x, labels)
-
-
-def wrap(network: nn.Module, weight_norm: WeightNorm) -> None:
-    """Put ``weight_norm`` around every convolution, linear layer and embedding."""
-    for module in list(network.modules()):
-        if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
-            weight_norm(module)

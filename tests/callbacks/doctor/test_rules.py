@@ -19,8 +19,6 @@ from ganforge.callbacks.doctor.motion import (
 )
 from ganforge.callbacks.doctor.samples import DataAlike, ModesCollapse, NoiseIgnored, ScoreRises
 from ganforge.callbacks.doctor.vitals import Case, Vitals, lately, mean
-from ganforge.commands.common import build
-from helpers import TINY_AVATARS, composed
 
 CASE = Case(
     floor=0.0,
@@ -192,49 +190,3 @@ def test_lately_and_mean():
     assert lately(history, 125) == ()
     assert mean(history, "fid") == 2.0
     assert math.isnan(mean(history[:2], "fid"))
-
-
-CASES = {
-    "dcgan": (CASE, TINY_AVATARS),
-    "gan": (
-        replace(CASE, convolutional=False),
-        [*TINY_AVATARS, "model=gan", "features=cnn", "features.weights=avatars"],
-    ),
-    "ring2d": (
-        replace(CASE, convolutional=False, images=False),
-        ["experiment=ring2d"],
-    ),
-    "cyclegan": (
-        replace(CASE, latent=False),
-        ["experiment=cyclegan_avatars", "model.a_to_b.width=4", "model.critic_a.width=4"],
-    ),
-    "pix2pix": (
-        replace(CASE, latent=False),
-        ["model=pix2pix", "model.generator.width=4", "model.discriminator.width=4"],
-    ),
-}
-
-
-@pytest.mark.parametrize("model", CASES)
-def test_every_remedy_exists(model, tmp_path):
-    """Each override composes, and the model with it can be built."""
-    case, overrides = CASES[model]
-    remedies = {r for rule, sick, _ in SICK.values() for r in rule(sick, case).remedies}
-    remedies |= {"model.clip_gradient=1.0", "trainer.precision=32-true"}
-    for loss in (None, 1.0):
-        facts = replace(case, chance=loss, floor=None if loss is None else 0.0)
-        facts = replace(facts, batch_norm=model in ("dcgan", "pix2pix"))
-        remedies |= set(SICK["logits_explode"][0](SICK["logits_explode"][1], facts).remedies)
-    assert len(remedies) >= 8
-    for remedy in remedies:
-        build(composed("train", [*overrides, *remedy.split()], tmp_path, tmp_path).model)
-
-
-@pytest.mark.parametrize("model", CASES)
-def test_a_remedy_in_use_is_not_named_again(model):
-    case, _ = CASES[model]
-    for rule, sick, _ in SICK.values():
-        remedies = rule(sick, case).remedies
-        used = replace(case, in_use=frozenset(r.split()[0] for r in remedies))
-        assert rule(sick, used).remedies == ()
-        assert "try" not in rule(sick, used).message

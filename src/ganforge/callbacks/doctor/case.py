@@ -2,6 +2,7 @@
 
 import math
 import re
+from inspect import signature
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def describe(trainer: Trainer, module: LightningModule, probe: Probe) -> Case:
         distance=probe.distance,
         images=len(shape) == 3,
         latent=hasattr(module, "draw_latents"),
-        convolutional=any(isinstance(part, nn.Conv2d) for part in module.modules()),
+        weight_norm=all("weight_norm" in signature(type(c)).parameters for c in critics),
         batch_norm=any(isinstance(part, _BatchNorm) for c in critics for part in c.modules()),
         in_use=overrides_in_use(module),
     )

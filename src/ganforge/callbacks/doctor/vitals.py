@@ -71,7 +71,7 @@ class Case:
         distance: mean distance of two training samples as the critic sees them.
         images: whether the samples are images (not points).
         latent: whether the model draws from latents (and is no translator).
-        convolutional: whether its networks are of convolutions.
+        weight_norm: whether every critic takes a wrapper of its weights (``norm=spectral``).
         batch_norm: whether the critic mixes the samples of a batch.
         in_use: overrides that the training already runs with, as they would be typed.
 
@@ -85,7 +85,7 @@ class Case:
     distance: float = 0.0
     images: bool = True
     latent: bool = True
-    convolutional: bool = True
+    weight_norm: bool = True
     batch_norm: bool = False
     in_use: frozenset[str] = frozenset()
 
@@ -94,7 +94,7 @@ class Case:
         """The override that holds the critic's slope at 1, or what comes nearest to it."""
         if not self.batch_norm:
             return "regularizer=[gradient_penalty]"
-        return "regularizer=[gradient_penalty] norm=none" if self.latent else "regularizer=[r1]"
+        return "regularizer=[gradient_penalty] norm=none"
 
     def rate(self, player: str, factor: float) -> list[str]:
         """The override that changes a player's learning rate by a factor; none where it is 0."""
@@ -107,7 +107,7 @@ class Case:
         kept = [text for text in overrides if text.split()[0] not in self.in_use]
         unfit = () if self.images else ("augment=",)
         unfit += () if self.latent else ("model.n_critic=",)
-        unfit += () if self.latent and self.convolutional else ("norm=",)
+        unfit += () if self.weight_norm else ("norm=",)
         kept = [text for text in kept if not text.startswith(unfit)] if unfit else kept
         return tuple(kept)
 
