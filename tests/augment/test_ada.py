@@ -103,7 +103,8 @@ RED, GREY = torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.tensor([0.3, 0.3, 0.3, 1.0
 @pytest.mark.parametrize(
     ("matrix", "red"),
     [
-        (brighten(torch.tensor([0.5]), torch.tensor([2.0])), [2.5, 0.5, 0.5, 1]),
+        # 2·(x + 0.5).
+        (brighten(torch.tensor([0.5]), torch.tensor([2.0])), [3, 1, 1, 1]),
         # Mirrored along (1, 1, 1): x - 2 mean(x).
         (mirror_luma(torch.tensor([1.0])), [1 / 3, -2 / 3, -2 / 3, 1]),
         (mirror_luma(torch.tensor([0.0])), [1, 0, 0, 1]),
@@ -124,10 +125,11 @@ def test_grey_has_no_hue_and_no_saturation(matrix):
 
 
 def test_colours_reach_the_pixels():
+    """2·(0.25 + 0.5)."""
     matrix = brighten(torch.tensor([0.5]), torch.tensor([2.0]))
     x = torch.full((1, 3, 2, 2), 0.25)
-    assert_close(recoloured(x, matrix), torch.full((1, 3, 2, 2), 1.0))
-    assert_close(recoloured(x[:, :1], matrix), torch.full((1, 1, 2, 2), 1.0))
+    assert_close(recoloured(x, matrix), torch.full((1, 3, 2, 2), 1.5))
+    assert_close(recoloured(x[:, :1], matrix), torch.full((1, 1, 2, 2), 1.5))
 
 
 def test_a_turned_image_is_the_turned_image():

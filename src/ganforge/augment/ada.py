@@ -146,13 +146,14 @@ def translation(x: Tensor, y: Tensor) -> Tensor:
 
 
 def brighten(brightness: Tensor, contrast: Tensor) -> Tensor:
-    """``N×4×4``: times ``contrast``, plus ``brightness``."""
+    """``N×4×4``: plus ``brightness``, then times ``contrast``, in the order of the paper's code."""
     zero, one = torch.zeros_like(contrast), torch.ones_like(contrast)
+    offset = contrast * brightness
     return _matrix(
         [
-            [contrast, zero, zero, brightness],
-            [zero, contrast, zero, brightness],
-            [zero, zero, contrast, brightness],
+            [contrast, zero, zero, offset],
+            [zero, contrast, zero, offset],
+            [zero, zero, contrast, offset],
             [zero, zero, zero, one],
         ]
     )

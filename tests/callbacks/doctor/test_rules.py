@@ -168,6 +168,17 @@ def test_exploding_logits_are_judged_by_how_far_apart_the_data_are():
     assert remedies[0] == "regularizer=[gradient_penalty]"
 
 
+def test_a_score_between_the_windows_hides_no_explosion():
+    """Scores have records of their own, in which nothing else was measured."""
+    rule, sick, _ = SICK["logits_explode"]
+    scored = [*sick[:-1], Vitals(sick[-1].step, fid=50.0), sick[-1]]
+    finding = rule(scored, CASE)
+    assert finding.numbers == {"gap": 180.0, "limit": 90.0}
+    assert "90 for real and -90 for generated" in finding.message
+    ended = rule([*sick, Vitals(sick[-1].step, fid=50.0)], CASE)
+    assert ended == finding
+
+
 def test_alike_data_are_named_whatever_the_history():
     assert DataAlike(spread=0.01)(series(), replace(CASE, data_spread=0.005)).name == "data_alike"
     assert DataAlike(spread=0.01)(series(), CASE) is None

@@ -82,7 +82,7 @@ class LogitsExplode:
 
     def __call__(self, history: History, case: Case) -> Finding | None:
         """Look at the least gap of the last windows."""
-        recent = lately(history, self.steps)
+        recent = known(lately(history, self.steps), "logit_real")  # a score's record has no logits
         gaps = [v.logit_real - v.logit_fake for v in recent]
         limit = max(self.least, self.times * case.distance)
         if not gaps or not all(abs(gap) > limit for gap in gaps):
