@@ -159,7 +159,7 @@ def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys
         shutil.copytree(runs / name, tmp_path / name)
         assert ganforge("evaluate", f"run={name}", "n=20", "path_pairs=4") == 0
     written = list((tmp_path / "run0" / "evaluations").iterdir())
-    assert [path.name for path in written] == ["fid20_train_cnn-avatars.json"]
+    assert [path.name[:-14] for path in written] == ["fid20_train_cnn-avatars"]
     records = {r["metric"]: r for r in json.loads(written[0].read_text())}
     assert {"fid", "fid_inf", "memorisation", "ppl", "coverage"} <= set(records)
     assert "class_fid" not in records
@@ -174,6 +174,19 @@ def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys
         12,
         records["fid"]["step"],
     )
+
+
+def test_no_evaluation_replaces_another(runs, tmp_path):
+    """Another checkpoint, seed or choice of metrics is another file; the same again is the same."""
+    shutil.copytree(runs / "run0", tmp_path / "run")
+    quick = ["evaluate", "run=run", "n=12", "path_pairs=0", "metrics=basic", "~metrics.kid"]
+    for arguments in ([], [], ["checkpoint=last"], ["seed=1"], ["~metrics.is"]):
+        assert ganforge(*quick, *arguments) == 0
+    files = list((tmp_path / "run" / "evaluations").glob("fid12_train_cnn-avatars_*.json"))
+    assert len(files) == 4
+    first = [json.loads(path.read_text())[0]["protocol"] for path in files]
+    assert sorted(p["checkpoint"] for p in first) == ["best", "best", "best", "last"]
+    assert {p["seed"] for p in first} == {1, 2020}
 
 
 def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from PIL import Image
 from ganforge.metrics.protocol import Protocol, Score
 from helpers import ganforge
 
-PROTOCOL = Protocol("cnn-toy", "ab" * 32, "none", 2000, True, 2000, "train", "cd" * 32)
+PROTOCOL = Protocol(
+    "cnn-toy", "ab" * 32, "none", 2000, True, 2000, "train", "cd" * 32, checkpoint="best"
+)
 FID = Score("fid", 3.0, PROTOCOL, interval=(2.5, 3.5))
 
 
@@ -55,6 +58,7 @@ def test_seeds_of_one_recipe_are_one_row(tmp_path, capsys):
         ({"sha256": "ef" * 32}, "sha256: abababab… against efefefef…"),
         ({"data_hash": "12" * 32}, "data_hash: cdcdcdcd… against 12121212…"),
         ({"ema": False}, "ema: True against False"),
+        ({"checkpoint": "last"}, "checkpoint: 'best' against 'last'"),
     ],
 )
 def test_unlike_protocols_are_not_ranked(change, told, tmp_path, capsys):
@@ -97,6 +101,69 @@ def test_a_leaderboard_has_a_table_for_each_protocol_and_pictures(tmp_path, caps
     page = (tmp_path / "leaderboard.html").read_text()
     assert page.count("data:image/png;base64") == 3
     assert page.index("nested") < page.index(f"{tmp_path}/a")
+
+
+CNN_AND_INCEPTION = [FID, replace(FID, value=50.0, protocol=replace(PROTOCOL, extractor="in"))]
+
+
+def rescore(folder, score, file):
+    """A later evaluation of a run."""
+    path = Path(folder) / "evaluations" / file
+    path.write_text(json.dumps([score.to_dict()]))
+    os.utime(path, ns=(2**62, 2**62))
+
+
+def test_runs_are_ranked_by_the_protocol_that_all_share(tmp_path, capsys):
+    """The first was scored by a second extractor since, the other was not."""
+    runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", valued(2.0), width=9)]
+    rescore(runs[0], CNN_AND_INCEPTION[1], "fid_in.json")
+    assert ganforge("compare", *runs) == 0
+    out = capsys.readouterr().out
+    assert "3 (2.5–3.5)" in out
+    assert "50 (" not in out
+    assert out.index("2 (2.5") < out.index("3 (2.5")
+    assert ganforge("compare", *runs, "extractor=in") == 2
+    assert "b has no score of extractor=in, but of ['cnn-toy']" in capsys.readouterr().err
+
+
+def test_a_second_shared_protocol_is_told_and_can_be_chosen(tmp_path, capsys):
+    runs = [make_run(tmp_path / n, CNN_AND_INCEPTION, w) for n, w in (("a", 8), ("b", 9))]
+    assert ganforge("compare", *runs) == 0
+    out = capsys.readouterr().out
+    assert "fid2k_train is shared by another protocol, too: extractor: 'in' against" in out
+    assert ganforge("compare", *runs, "extractor=in") == 0
+    assert "50 (" in capsys.readouterr().out
+    assert ganforge("leaderboard", str(tmp_path), "extractor=in") == 0
+    out = capsys.readouterr().out
+    assert "50 (" in out
+    assert "3 (" not in out
+
+
+def test_the_newest_of_equal_measurements_is_taken(tmp_path, capsys):
+    runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", valued(2.0), width=9)]
+    other_noise = replace(FID, value=7.0, protocol=replace(PROTOCOL, seed=5))
+    rescore(runs[0], other_noise, "a_first_by_name.json")
+    assert ganforge("compare", *runs) == 0
+    assert "7 (2.5–3.5)" in capsys.readouterr().out
+
+
+def test_a_renamed_run_keeps_its_evaluations(tmp_path, capsys):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", valued(2.0), width=9)
+    (tmp_path / "a").rename(tmp_path / "renamed")
+    assert ganforge("compare", str(tmp_path / "renamed"), str(tmp_path / "b")) == 0
+    assert "renamed" in capsys.readouterr().out
+
+
+def test_a_leaderboard_joins_runs_by_any_shared_protocol(tmp_path, capsys):
+    """a and c have only one extractor each, b has both: two tables, b in both of them."""
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", CNN_AND_INCEPTION, width=9)
+    make_run(tmp_path / "c", CNN_AND_INCEPTION[1:], width=10)
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    tables = capsys.readouterr().out.split("features (")
+    rows = [[n for n in "abc" if f" {n} " in part.replace("│", " ")] for part in tables[:2]]
+    assert rows == [["a", "b"], ["b", "c"]]
 
 
 def test_scores_of_training_are_taken_at_the_best_checkpoint(tmp_path, capsys):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -164,30 +165,71 @@ def test_a_direction_that_was_not_learned(pix2pix_run, folder, tmp_path, capsys)
     assert "use a_to_b" in capsys.readouterr().err
 
 
-def records(run):
-    (path,) = (run / "evaluations").glob("*.json")
-    return json.loads(path.read_text())
+def evaluated(run, folder, *arguments):
+    """The records of an evaluation."""
+    output = folder / "translation.json"
+    assert ganforge("evaluate", f"run={run}", f"output={output}", *arguments) == 0
+    return json.loads(output.read_text())
 
 
-def test_evaluation_goes_both_ways(run, capsys):
-    assert ganforge("evaluate", f"run={run}", "n=6") == 0
-    found = {(r["metric"], dict(r["protocol"]["settings"]).get("of")) for r in records(run)}
+def test_evaluation_goes_both_ways(run, tmp_path, capsys):
+    records = evaluated(run, tmp_path, "n=6", "metrics=basic")
     pixels = {"l1_", "l1_changed", "l1_unchanged", "psnr", "ssim", "cycle_l1_"}
-    for of in ("translation", "untouched input"):
-        assert {(metric, of) for metric in pixels} <= found
-    assert {("fid", None)} <= found
-    by_way = [r for r in records(run) if r["metric"] in ("fid", "kid")]
-    assert [r["metric"] for r in by_way] == ["fid", "kid", "fid", "kid"]
-    assert {r["run"].split()[-1] for r in by_way} == {"a_to_b", "b_to_a"}
-    assert all(r["protocol"]["split"] == "test" for r in records(run))
+    names = [r["name"] for r in records]
+    assert len(names) == len(set(names))
+    for way in ("a_to_b", "b_to_a"):
+        mine = [r for r in records if r["protocol"]["direction"] == way]
+        assert {r["metric"] for r in mine} - {"lpips"} == {"fid", "kid", *pixels}
+        assert all(r["name"] == f"{r['metric']}6_test_{way}" for r in mine)
+    l1 = next(r for r in records if r["metric"] == "l1_changed")
+    assert l1["details"]["untouched_input"] > 0
+    assert l1["details"]["untouched_input"] != l1["value"]
+    assert {r["run"] for r in records} == {run.name}
+    assert {r["protocol"]["checkpoint"] for r in records} == {"last"}
     said = capsys.readouterr().out
     assert "LPIPS is left out" in said or "lpips" in said
+    assert said.count("untouched input") == 2
 
 
-def test_evaluation_without_features_leaves_fid_out(pix2pix_run, capsys):
-    assert ganforge("evaluate", f"run={pix2pix_run}", "n=8") == 0
+def test_translators_are_ranked_by_their_translations(run, tmp_path, capsys):
+    """A run that makes worse pictures is behind, though its untouched input is everyone's."""
+    runs = [tmp_path / "good", tmp_path / "worse"]
+    for folder, value in zip(runs, (0.1, 0.9), strict=True):
+        shutil.copytree(run, folder, ignore=shutil.ignore_patterns("evaluations"))
+        assert ganforge("evaluate", f"run={folder}", "n=6", "metrics=basic") == 0
+        (path,) = (folder / "evaluations").glob("fid6_test_a_to_b_*.json")
+        records = json.loads(path.read_text())
+        for record in records:
+            record["value"] = value if record["metric"] == "l1_" else record["value"]
+        path.write_text(json.dumps(records))
+    config = runs[1] / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("lambda_cycle: 10", "lambda_cycle: 11"))
+    capsys.readouterr()
+    assert ganforge("compare", *map(str, runs), "metric=l1_6_test_b_to_a") == 0
+    lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    places = {line[1].strip(): (line[2].strip(), line[4].strip()) for line in lines[::-1]}
+    assert (places["1"], places["2"]) == (("good", "0.1"), ("worse", "0.9"))
+    assert ganforge("compare", *map(str, runs), "metric=fid") == 0
+    assert "fid6_test_a_to_b" in capsys.readouterr().out
+
+
+def test_a_choice_of_metrics_and_split_is_honoured(run, tmp_path):
+    records = evaluated(run, tmp_path, "n=6", "metrics=basic", "~metrics.kid", "split=train")
+    assert [r["metric"] for r in records if r["protocol"]["extractor"] != "pixels"] == ["fid"] * 2
+    assert {r["protocol"]["split"] for r in records} == {"train"}
+
+
+@pytest.mark.parametrize(
+    "key", ["size=64", "channels=1", "held_out=avatars:test", "classifier=cas"]
+)
+def test_what_a_translator_has_no_use_for_is_refused(key, run, capsys):
+    assert ganforge("evaluate", f"run={run}", key) == 2
+    assert f"{key.split('=')[0]} has no use with {run}" in capsys.readouterr().err
+
+
+def test_evaluation_without_features_leaves_fid_out(pix2pix_run, tmp_path, capsys):
+    metrics = [r["metric"] for r in evaluated(pix2pix_run, tmp_path, "n=8")]
     assert "FID and KID are left out" in capsys.readouterr().out
-    metrics = [r["metric"] for r in records(pix2pix_run)]
     assert "psnr" in metrics
     assert "fid" not in metrics
     assert "cycle_l1_" not in metrics

@@ -28,6 +28,8 @@ def test_counts_are_written_as_papers_do():
 def test_names_follow_the_protocol():
     assert SCORE.name == "kid2k_train"
     assert Score("is", 1.0, replace(PROTOCOL, split="", n_real=0)).name == "is2k"
+    there = replace(PROTOCOL, split="test", direction="a_to_b")
+    assert Score("fid", 1.0, there).name == "fid2k_test_a_to_b"
 
 
 def test_a_record_survives_json():
@@ -52,6 +54,8 @@ def test_a_broken_record_is_damaged(broken):
         ("data_hash", "00"),
         ("ema", False),
         ("settings", ()),
+        ("checkpoint", "last"),
+        ("direction", "a_to_b"),
     ],
 )
 def test_unlike_protocols_are_refused_by_field(field, value):
@@ -64,6 +68,13 @@ def test_unlike_protocols_are_refused_by_field(field, value):
 def test_scores_of_other_draws_and_steps_may_be_compared():
     other = replace(SCORE, protocol=replace(PROTOCOL, seed=9, real_seed=4), step=1000, run="b")
     refuse_unlike([SCORE, other.of_run("c")])
+
+
+def test_of_settings_only_those_that_differ_are_told():
+    settings = (("subsets", 100), ("subset_size", 500))
+    other = replace(SCORE, protocol=replace(PROTOCOL, settings=settings))
+    with pytest.raises(UserError, match=r"\(settings: subset_size 1000 against 500\)"):
+        refuse_unlike([SCORE, other])
 
 
 def test_different_metrics_are_refused():

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features, extract
-from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages
 from ganforge.utils.errors import UserError
@@ -166,7 +166,7 @@ def test_few_images_shrink_the_subsets_and_the_record_says_so(extractor, images,
 
 
 def test_every_score_carries_its_protocol(scorer, images):
-    scores = scorer.score(images(2000, 2), ema=False, seed=7, step=40)
+    scores = scorer.score(images(2000, 2), Origin(ema=False, seed=7, step=40))
     assert [s.name for s in scores] == ["fid2k_train", "kid2k_train", "is2k"]
     for score in scores:
         told = score.protocol

@@ -16,7 +16,7 @@ from ganforge.callbacks.judge import Judge
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.files import write_json
@@ -128,7 +128,7 @@ class ImageQuality(Judge):
         with averaged(trainer, pl_module) as ema:
             share_buffers(pl_module)
             fakes = fake_batches(pl_module, scorer.real.count, self.seed)
-            scores = scorer.score(fakes, ema=ema, seed=self.seed, step=step)
+            scores = scorer.score(fakes, Origin(ema=ema, seed=self.seed, step=step))
         scores = trainer.strategy.broadcast(scores)
         self.history += scores
         if trainer.is_global_zero:

@@ -25,7 +25,8 @@ LARGEST_CONFIG = 1 << 20  # bytes
 class Bundle:
     """What a bundle holds: the parts of a configuration, tensors by name, and where from.
 
-    ``classes`` are the names of a conditional model's classes.
+    ``classes`` are the names of a conditional model's classes, ``checkpoint`` the name of the
+    run's checkpoint that the weights were in.
     """
 
     config: DictConfig
@@ -33,6 +34,7 @@ class Bundle:
     step: int
     ema: bool
     classes: list[str] | None = None
+    checkpoint: str = ""
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -54,6 +56,7 @@ def write_bundle(bundle: Bundle, folder: Path, name: str) -> None:
         "name": name,
         "step": bundle.step,
         "averaged_weights": bundle.ema,
+        "checkpoint": bundle.checkpoint,
         "weights": {"file": WEIGHTS, "sha256": file_sha256(folder / WEIGHTS)},
         **({"classes": bundle.classes} if bundle.classes else {}),
         **plain,
@@ -69,8 +72,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     weights = _read_weights(folder / WEIGHTS, facts["weights"]["sha256"])
     config: Any = OmegaConf.create({key: facts.get(key) for key in ("model", "data", "features")})
     _fill_places(config)
-    classes = facts.get("classes")
-    return Bundle(config, weights, facts["step"], facts["averaged_weights"], classes)
+    classes, checkpoint = facts.get("classes"), facts.get("checkpoint", "")
+    return Bundle(config, weights, facts["step"], facts["averaged_weights"], classes, checkpoint)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -106,6 +109,7 @@ def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
         "weights": isinstance(weights, dict) and isinstance(weights.get("sha256"), str),
         "step": isinstance(step, int) and not isinstance(step, bool) and step >= 0,
         "averaged_weights": isinstance(facts.get("averaged_weights"), bool),
+        "checkpoint": isinstance(facts.get("checkpoint", ""), str),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
     }
 

@@ -7,13 +7,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.commands.common import build, build_data
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.train_cnn import Labelled
 from ganforge.utils.errors import UserError
 
 
 def class_accuracy(
-    config: DictConfig, sides: Any, scorer: Scorer
+    config: DictConfig, sides: Any, scorer: Scorer, origin: Origin
 ) -> tuple[list[Score], str | None]:
     """The score where ``classifier`` is chosen; it needs a conditional model's run."""
     if not OmegaConf.select(config, "classifier"):
@@ -28,10 +28,7 @@ def class_accuracy(
         _labelled(data, "train", len(made), config.seed),
         _labelled(data, "test", len(data.split("test")), config.seed),
     )
-    paired, step = True, loaded.step
-    return [
-        scorer.record(metric.name, value, len(made), paired, loaded.ema, config.seed, step)
-    ], None
+    return [scorer.record(metric.name, value, len(made), True, origin)], None
 
 
 def _labelled(data: Any, split: str, count: int, seed: int) -> Labelled:

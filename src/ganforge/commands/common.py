@@ -59,6 +59,7 @@ class LoadedRun:
     """A trained model, rebuilt: the module holds averaged weights where ``ema`` is true.
 
     ``classes`` names what a conditional model can be asked for, where the names are known.
+    ``checkpoint`` is the one that was read: ``best``, or ``last`` where there is no best.
     """
 
     run: Run
@@ -67,6 +68,7 @@ class LoadedRun:
     step: int
     ema: bool
     classes: list[str] | None = None
+    checkpoint: str = ""
 
 
 def read_config(run: Run) -> DictConfig:
@@ -105,7 +107,8 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
         return load_bundle(folder, device)
     run = find_run(folder)
     config = read_config(run)
-    state = read_checkpoint(run.checkpoint(checkpoint))
+    path = run.checkpoint(checkpoint)
+    state = read_checkpoint(path)
     module = build(config.model)
     try:
         module.load_state_dict(state["state_dict"])
@@ -114,12 +117,13 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
             getattr(module, name).load_state_dict(weights)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DamagedFileError(
-            f"{run.checkpoint(checkpoint)} does not fit {run.config} "
+            f"{path} does not fit {run.config} "
             f"({str(error).splitlines()[0]}): use the checkpoint that the run wrote"
         ) from error
     module.to(pick_device(device)).eval()
     classes = state.get("ganforge", {}).get("classes")
-    return LoadedRun(run, config, module, state["global_step"], bool(averages), classes)
+    step, ema = state["global_step"], bool(averages)
+    return LoadedRun(run, config, module, step, ema, classes, path.stem)
 
 
 def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
@@ -137,7 +141,15 @@ def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
     module = build(bundle.config.model)
     module.load_state_dict(bundle.weights)
     module.to(pick_device(device)).eval()
-    return LoadedRun(Run(folder), bundle.config, module, bundle.step, bundle.ema, bundle.classes)
+    return LoadedRun(
+        Run(folder),
+        bundle.config,
+        module,
+        bundle.step,
+        bundle.ema,
+        bundle.classes,
+        bundle.checkpoint,
+    )
 
 
 def build_data(loaded: LoadedRun, data_path: str | None) -> Any:

@@ -13,6 +13,7 @@ from ganforge.commands.class_accuracy import class_accuracy
 from ganforge.commands.common import LoadedRun, build, build_data, load_run, pick_device
 from ganforge.commands.distributed import in_processes
 from ganforge.commands.evaluate_translation import evaluate_translation
+from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.path_length import path_length
 from ganforge.commands.report import evaluation_table, protocol_line, shown
 from ganforge.commands.sources import DEFAULT_COUNT, Source, in_channels, of_split, open_source
@@ -23,7 +24,6 @@ from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.statistics import RealImages
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
-from ganforge.utils.files import write_json
 from ganforge.utils.ranks import world
 
 
@@ -80,14 +80,12 @@ def _evaluate(config: DictConfig, fake: Source) -> None:
             held_out=sides.held_out,
             bars=bars,
         )
-        scores, left_out = scorer.attempt(
-            sides.fakes, fake.loaded and fake.loaded.ema, fake.loaded and fake.loaded.step
-        )
+        origin = fake.origin(sides.fakes.seed)
+        scores, left_out = scorer.attempt(sides.fakes, origin)
         for extra in (path_length, class_accuracy):
-            more, note = extra(config, sides, scorer)
+            more, note = extra(config, sides, scorer, origin)
             scores += more
             left_out += [note] if note else []
-    scores = [score.of_run(fake.name) for score in scores]
     if world()[0] == 0:
         tell(config, sides, scores, left_out)
 
@@ -107,7 +105,8 @@ def choose(config: DictConfig, fake: Source) -> Sides:
             held_out = open_source(config.held_out, config).take(None, config.seed)
     elif fake.loaded is not None:
         data = build_data(fake.loaded, config.data_path)
-        real = of_split(config.split, data, config.split, fake.loaded.config)
+        split = config.split or "train"
+        real = of_split(split, data, split, fake.loaded.config)
         training, held_out = (
             real_images(data, split, len(data.split(split)), config.seed)
             for split in ("train", "test")
@@ -152,8 +151,7 @@ def _device(config: DictConfig, sides: Sides) -> Any:
 
 def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[str]) -> None:
     """Print the table and write the records."""
-    path = _output(config, sides, scores[0])
-    write_json([score.to_dict() for score in scores], path)
+    path = write_scores(scores, *_place(config, sides))
     console = Console()
     step = f", checkpoint of step {scores[0].step}" if sides.fake.loaded else ""
     console.print(f"[bold]{sides.fake.name} against {sides.real.name}{step}[/]", soft_wrap=True)
@@ -166,11 +164,9 @@ def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[s
     console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
-def _output(config: DictConfig, sides: Sides, first: Score) -> Path:
-    if config.output is not None:
-        return Path(config.output)
-    file = f"{first.name}_{first.protocol.extractor}.json"
+def _place(config: DictConfig, sides: Sides) -> tuple[Path, str | None, str]:
+    """Folder, wanted file, and what a file's name begins with where images are named."""
     if sides.fake.loaded is not None and config.real is None:
-        return sides.fake.loaded.run.folder / "evaluations" / file
+        return sides.fake.loaded.run.folder / "evaluations", config.output, ""
     names = "_vs_".join(Path(s.name.replace(":", "-")).stem for s in (sides.fake, sides.real))
-    return Path(config.paths.outputs) / "evaluations" / f"{names}_{file}"
+    return Path(config.paths.outputs) / "evaluations", config.output, f"{names}_"

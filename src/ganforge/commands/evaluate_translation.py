@@ -1,26 +1,32 @@
 """``ganforge evaluate`` on a translator: both ways, against the truth where it is known."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
 from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.common import LoadedRun, build, build_data
-from ganforge.commands.report import protocol_line, score_table
+from ganforge.commands.evaluation_files import write_scores
+from ganforge.commands.report import protocol_line, score_table, shown
+from ganforge.commands.sources import origin
+from ganforge.metrics.class_scores import ClassFID
+from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Scorer, library_versions
-from ganforge.metrics.scores import FID, KID
+from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
-from ganforge.utils.files import write_json
+from ganforge.utils.ranks import merge, share, world
 
-SPLIT = "test"  # a translator is judged by images that it was not trained on
 BATCH = 100
+WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # keys of conf/evaluate.yaml
+UNTOUCHED = "untouched_input"
 
 
 @dataclass(frozen=True)
@@ -35,49 +41,67 @@ class Direction:
 
 
 def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
-    """Print a table of scores a direction and write all with their protocols."""
-    if config.n < 2:
-        raise UserError(f"n={config.n} is too few: scores need at least 2 images")
+    """Print a table of scores a direction and write all with their protocols.
+
+    Images are of the test split where ``split`` is null: those that it was not trained on.
+    """
+    _check(config, loaded)
+    config = OmegaConf.merge(config, {"split": config.split or "test"})
     data = build_data(loaded, config.data_path)
     extractor = _extractor(config, loaded)
-    console, records, notes = Console(), [], []
+    console, records, notes = Console(quiet=world()[0] != 0), [], []
     for way in loaded.module.translators:
-        direction = translated(loaded.module, data, way, config.n)
-        scores = _feature_scores(config, loaded, data, direction, extractor)
-        columns, more = _pixel_scores(loaded, data, direction)
-        notes += more
-        title = f"{loaded.run.folder.name}, {way}, checkpoint of step {loaded.step}"
-        if scores:
-            console.print(f"[bold]{title}[/]", score_table({"translation": scores}), sep="\n")
-            console.print(f"[dim]{protocol_line(scores[0])}[/]")
-        console.print(
-            f"[bold]{title}: pixels, of the {SPLIT} split[/]", score_table(columns), sep="\n"
-        )
-        records += [score.to_dict() for score in chain(scores, *columns.values())]
-        notes += [note for score in scores for note in score.notes]
+        direction = translated(loaded.module, data, way, config)
+        scores, left_out = _feature_scores(config, loaded, data, direction, extractor)
+        pixels, more = _pixel_scores(config, loaded, data, direction)
+        _print(console, f"{loaded.run.folder.name}, {way}", scores, pixels)
+        records += [*scores, *pixels]
+        notes += [*more, *left_out, *(note for score in scores for note in score.notes)]
     if extractor is None:
         notes.append("FID and KID are left out: choose features, as in features=efficientnet_lite0")
-    path = loaded.run.folder / "evaluations" / f"translation{config.n}_{SPLIT}.json"
-    write_json(records, path)
     for note in dict.fromkeys(notes):
-        console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"written to {path}", soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if world()[0] == 0:
+        path = write_scores(records, loaded.run.folder / "evaluations", config.output)
+        console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
-def translated(module: Any, data: Any, way: str, count: int) -> Direction:
-    """Translate the first ``count`` test images, and back where the model knows the way."""
+def _check(config: DictConfig, loaded: LoadedRun) -> None:
+    """Raise a UserError for what cannot be measured, or would be ignored."""
+    if config.n < 2:
+        raise UserError(f"n={config.n} is too few: scores need at least 2 images")
+    for key in WITHOUT_USE:
+        if OmegaConf.select(config, key) is not None:
+            raise UserError(
+                f"{key} has no use with {loaded.run.folder}, which translates: its test images are "
+                "compared as they are; leave it out"
+            )
+
+
+def translated(module: Any, data: Any, way: str, config: DictConfig) -> Direction:
+    """Translate the first ``n`` images of a split, and back where the model knows the way."""
     here, there = way.split("_to_")
-    images = data.domain(here).split(SPLIT).images[:count]
-    source = list(images.split(BATCH))
-    fake = [module.translate(batch, way).cpu() for batch in source]
+    source, truth = (
+        list(data.domain(side).split(config.split).images[: config.n].split(BATCH))
+        for side in (here, there)
+    )
+    fake = _each(source, lambda batch: module.translate(batch, way), config.seed)
     back = f"{there}_to_{here}"
     cycle = None
     if back in module.translators:
-        cycle = [module.translate(batch, back).cpu() for batch in fake]
-    truth = None
-    if data.truth:
-        truth = list(data.domain(there).split(SPLIT).images[:count].split(BATCH))
-    return Direction(way, source, fake, truth, cycle)
+        cycle = _each(fake, lambda batch: module.translate(batch, back), config.seed)
+    return Direction(way, source, fake, truth if data.truth else None, cycle)
+
+
+def _each(batches: list[Tensor], make: Callable[[Tensor], Tensor], seed: int) -> list[Tensor]:
+    """Every batch translated; processes share them, and all get all."""
+    made = []
+    with torch.random.fork_rng():
+        for index in share(range(len(batches))):
+            torch.manual_seed(seed + index)  # of dropout: the same in any number of processes
+            made.append(make(batches[index]).cpu())
+    rows = merge(torch.cat(made) if made else None, [len(batch) for batch in made])
+    return list(rows.split(BATCH))
 
 
 def _extractor(config: DictConfig, loaded: LoadedRun) -> Any:
@@ -89,57 +113,55 @@ def _extractor(config: DictConfig, loaded: LoadedRun) -> Any:
 
 def _feature_scores(
     config: DictConfig, loaded: LoadedRun, data: Any, direction: Direction, extractor: Any
-) -> list[Score]:
-    """FID, and KID beside it: test sets of translation are small, and FID is biased there."""
-    if extractor is None:
-        return []
+) -> tuple[list[Score], list[str]]:
+    """FID, and others beside it: test sets of translation are small, and FID is biased there."""
+    metrics = [
+        metric
+        for metric in build(config.metrics).values()
+        if metric.paired and not isinstance(metric, ClassFID | Memorisation)
+    ]
+    if extractor is None or not metrics:
+        return [], []
     target = data.domain(direction.name[-1])
     scorer = Scorer(
         extractor,
-        real_images(target, SPLIT, config.n, config.seed),
+        real_images(target, config.split, config.n, config.seed),
         f"{loaded.config.paths.data_dir}/statistics",
-        (FID(), KID()),
+        metrics,
         device=loaded.module.device,
     )
-    fakes: Iterator[Tensor] = iter(direction.fake)
-    scores = scorer.score(fakes, loaded.ema, config.seed, loaded.step)
-    return [score.of_run(f"{loaded.run.folder.name} {direction.name}") for score in scores]
+    count = sum(map(len, direction.fake))
+    fakes = RealImages(lambda: iter(direction.fake), count, "", direction.name, config.seed)
+    return scorer.attempt(fakes, origin(loaded, config.seed, direction.name))
 
 
 def _pixel_scores(
-    loaded: LoadedRun, data: Any, direction: Direction
-) -> tuple[dict[str, list[Score]], list[str]]:
-    """Columns of equal rows: the translation, and the untouched input where there is a truth."""
-    columns: dict[str, list[Score]] = {"translation": []}
+    config: DictConfig, loaded: LoadedRun, data: Any, direction: Direction
+) -> tuple[list[Score], list[str]]:
+    """Distances to the truth where there is one, beside those of the untouched input; the cycle."""
+    scores: list[Score] = []
     notes: list[str] = []
-    if direction.truth is not None:
+    source, truth = direction.source, direction.truth
+    template = _template(config, loaded, data, direction)
+    if truth is not None:
         metrics, notes = pair_metrics()
-        columns["untouched input"] = []
         for metric in metrics:
-            made = {"translation": direction.fake, "untouched input": direction.source}
-            values = {
-                name: measure_pairs(metric, images, direction.truth, direction.source)
-                for name, images in made.items()
-            }
-            if None not in values.values():
-                for name, value in values.items():
-                    score = _score(metric.name, value, loaded, data, direction, name)
-                    columns[name].append(score)
+            value, untouched = (
+                measure_pairs(metric, images, truth, source) for images in (direction.fake, source)
+            )
+            if value is not None and untouched is not None:
+                beside = ((UNTOUCHED, untouched),)
+                scores.append(replace(template, metric=metric.name, value=value, details=beside))
     if direction.cycle is not None:
-        value = measure_pairs(L1(), direction.cycle, direction.source, direction.source)
-        score = _score("cycle_l1_", value, loaded, data, direction, "translation")
-        if "untouched input" in columns:
-            nothing = _score("cycle_l1_", 0.0, loaded, data, direction, "untouched input")
-            columns["untouched input"].append(nothing)
-        columns["translation"].append(score)
-    return columns, notes
+        value = measure_pairs(L1(), direction.cycle, source, source)
+        beside = ((UNTOUCHED, 0.0),) if truth is not None else ()
+        scores.append(replace(template, metric="cycle_l1_", value=value, details=beside))
+    return scores, notes
 
 
-def _score(
-    metric: str, value: float, loaded: LoadedRun, data: Any, direction: Direction, what: str
-) -> Score:
+def _template(config: DictConfig, loaded: LoadedRun, data: Any, direction: Direction) -> Score:
+    """The record that all scores of pixels fill."""
     count = sum(map(len, direction.source))
-    target = data.domain(direction.name[-1])
     protocol = Protocol(
         extractor="pixels",
         sha256="",
@@ -147,9 +169,30 @@ def _score(
         n_fake=count,
         ema=loaded.ema,
         n_real=count,
-        split=SPLIT,
-        data_hash=target.content_hash(SPLIT),
-        settings=(("direction", direction.name), ("of", what)),
+        split=config.split,
+        data_hash=data.domain(direction.name[-1]).content_hash(config.split),
+        checkpoint=loaded.checkpoint,
+        direction=direction.name,
+        seed=config.seed,
     )
     run = loaded.run.folder.name
-    return Score(metric, value, protocol, None, loaded.step, run, (), library_versions())
+    return Score("", 0.0, protocol, None, loaded.step, run, (), library_versions())
+
+
+def _print(console: Console, title: str, scores: list[Score], pixels: list[Score]) -> None:
+    """Two tables of one direction."""
+    step = next(chain(scores, pixels)).step
+    title = f"{title}, checkpoint of step {step}"
+    if scores:
+        console.print(f"[bold]{title}[/]", score_table({"translation": scores}), sep="\n")
+        console.print(f"[dim]{protocol_line(scores[0])}[/]")
+    if pixels:
+        columns = {"translation": pixels}
+        if all(score.details for score in pixels):
+            columns["untouched input"] = [
+                replace(score, value=dict(score.details)[UNTOUCHED]) for score in pixels
+            ]
+        split = pixels[0].protocol.split
+        console.print(
+            f"[bold]{title}: pixels, of the {split} split[/]", score_table(columns), sep="\n"
+        )

@@ -49,7 +49,7 @@ def export(config: DictConfig) -> None:
         state = loaded.module.state_dict()
         weights = {key: state[key] for key in skeleton.state_dict()}
         name = loaded.run.folder.name
-        bundle = Bundle(parts, weights, loaded.step, loaded.ema, loaded.classes)
+        bundle = Bundle(parts, weights, loaded.step, loaded.ema, loaded.classes, loaded.checkpoint)
         write_bundle(bundle, folder, name)
         _check_pictures(loaded, load_bundle(folder, config.device))
         pictures = write_pictures(loaded, folder) if config.picture else {}

@@ -10,10 +10,10 @@ from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
 
-from ganforge.commands.compare import cell, ranking_table
-from ganforge.commands.ranking import Entry, Scored, boards, common_score, rank, read_scored
+from ganforge.commands.compare import cell, ranking_table, wanted
+from ganforge.commands.ranking import Entry, Scored, boards, common_measure, rank, read_scored
 from ganforge.commands.report import protocol_line, shown
-from ganforge.metrics.protocol import Score, told
+from ganforge.metrics.protocol import Measure, Score, told
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.files import atomic_path
 from ganforge.utils.runs import Run
@@ -37,11 +37,11 @@ def leaderboard(config: DictConfig) -> None:
         )
     groups = boards(runs, config.metric)
     parts = []
-    for name, members in sorted(groups, key=lambda group: -len(group[1])):
-        entries, protocol = rank(members, name), protocol_line(members[0].scores[name])
-        console.print(ranking_table(entries, name))
+    for measure, members in sorted(groups, key=lambda group: -len(group[1])):
+        entries, protocol = rank(members, measure), protocol_line(members[0].scores[measure])
+        console.print(ranking_table(entries, measure))
         console.print(f"[dim]{protocol}[/]", soft_wrap=True)
-        parts.append(_section(entries, name, protocol))
+        parts.append(_section(entries, measure.name, protocol))
     for line in _apart(groups):
         console.print(line, soft_wrap=True, markup=False)
         parts.append(f"<p><small>{html.escape(line)}</small></p>")
@@ -62,8 +62,8 @@ def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
             if run.folder.is_symlink():
                 continue  # outputs/latest
             try:
-                scored = read_scored(run)
-                common_score([scored], config.metric)
+                scored = read_scored(run, wanted(config))
+                common_measure([scored], config.metric)
                 scored.recipe  # noqa: B018 - reads the configuration, which may be damaged
             except GanforgeError as error:
                 console.print(f"left out: {error}", soft_wrap=True, markup=False)
@@ -71,13 +71,13 @@ def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
             yield scored
 
 
-def _apart(groups: Sequence[tuple[str, list[Scored]]]) -> Iterator[str]:
+def _apart(groups: Sequence[tuple[Measure, list[Scored]]]) -> Iterator[str]:
     """Why tables are not one: the first against each other one."""
-    (name, members), *others = sorted(groups, key=lambda group: -len(group[1]))
-    first = members[0].scores[name]
+    (measure, members), *others = sorted(groups, key=lambda group: -len(group[1]))
+    first = members[0].scores[measure]
     for other, runs in others:
-        score = runs[0].scores[other]
-        yield f"{name} and {other} are not ranked together: {_difference(first, score)}"
+        why = _difference(first, runs[0].scores[other])
+        yield f"{measure.name} and {other.name} are not ranked together: {why}"
 
 
 def _difference(first: Score, other: Score) -> str:

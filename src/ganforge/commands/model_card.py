@@ -8,10 +8,10 @@ from typing import Any
 
 from ganforge import __version__
 from ganforge.commands.common import LoadedRun
+from ganforge.commands.ranking import read_records
 from ganforge.commands.report import BETTER, protocol_line
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
-from ganforge.utils.errors import DamagedFileError
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,11 @@ def read_scores(loaded: LoadedRun) -> Iterable[Score]:
     seen = set()
     evaluations = sorted((loaded.run.folder / "evaluations").glob("*.json"))
     for path in [loaded.run.scores, *evaluations]:
-        for score in _read(path) if path.is_file() else []:
+        for score in read_records(path) if path.is_file() else []:
             key = (score.name, json.dumps(score.protocol.to_dict(), sort_keys=True))
             if score.step == loaded.step and key not in seen:
                 seen.add(key)
                 yield score
-
-
-def _read(path: Path) -> list[Score]:
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-        return [Score.from_dict(record) for record in records]
-    except (OSError, ValueError, TypeError, AttributeError, DamagedFileError) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read as scores ({error}): remove it, and evaluate again"
-        ) from error
 
 
 def _use(card: Card) -> str:

@@ -11,12 +11,14 @@ from ganforge.metrics import bootstrap
 from ganforge.metrics.cnn import CNNFeatures
 from ganforge.metrics.comparison import Value
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scorer import Origin, Scorer
 
 EPSILON = 1e-3
 
 
-def path_length(config: DictConfig, sides: Any, scorer: Scorer) -> tuple[list[Score], str | None]:
+def path_length(
+    config: DictConfig, sides: Any, scorer: Scorer, origin: Origin
+) -> tuple[list[Score], str | None]:
     """The score, or why there is none."""
     loaded, pairs = sides.fake.loaded, config.path_pairs
     if loaded is None or not pairs:
@@ -32,5 +34,4 @@ def path_length(config: DictConfig, sides: Any, scorer: Scorer) -> tuple[list[Sc
     settings = (("epsilon", EPSILON), ("path", "slerp"), ("distance", "maps of the classifier"))
     interval = bootstrap.of_mean(lengths.numpy(), config.seed)
     value = Value(lengths.mean().item(), lengths.std().item(), settings, interval=interval)
-    record = scorer.record("ppl", value, pairs, False, loaded.ema, config.seed, loaded.step)
-    return [record], None
+    return [scorer.record("ppl", value, pairs, False, origin)], None

@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from omegaconf import OmegaConf
 
 from ganforge.commands.common import read_config
 from ganforge.commands.report import BETTER
-from ganforge.metrics.protocol import Score, refuse_unlike
+from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.runs import Run
 
@@ -23,10 +25,20 @@ STAMP = re.compile(r"-\d{8}-\d{6}$")
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A run and what it was scored: by ``ganforge evaluate``, else while it trained."""
+    """A run and what it was scored: by ``ganforge evaluate``, newest first, then in training."""
 
     run: Run
-    scores: dict[str, Score]
+    scores: dict[Measure, Score]
+
+    @cached_property
+    def by_name(self) -> dict[str, Score]:
+        """The first score of each name, whatever its protocol."""
+        return {score.name: score for score in reversed(self.scores.values())}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the scores, in order."""
+        return list(dict.fromkeys(measure.name for measure in self.scores))
 
     @cached_property
     def recipe(self) -> str:
@@ -58,9 +70,9 @@ class Entry:
         same = {STAMP.sub("", run.run.folder.name) for run in self.runs}
         return same.pop() if len(same) == 1 else f"{name} and {len(self.runs) - 1} more"
 
-    def by(self, name: str) -> "Entry":
+    def by(self, measure: Measure) -> "Entry":
         """The same runs, by another score."""
-        return Entry(self.runs, [run.scores[name] for run in self.runs])
+        return Entry(self.runs, [run.scores[measure] for run in self.runs])
 
     @property
     def mean(self) -> float:
@@ -76,43 +88,58 @@ class Entry:
         return math.sqrt(squares / (len(self.scores) - 1))
 
 
-def read_scored(run: Run) -> Scored:
-    """Scores of a run by name: evaluated ones first, then those of its best checkpoint."""
-    files = sorted(run.folder.glob("evaluations/*.json"), key=lambda path: path.stat().st_mtime)
-    scores = {s.name: s for path in files for s in _read(path) if s.run in (None, run.folder.name)}
+def read_scored(run: Run, wanted: Mapping[str, Any] | None = None) -> Scored:
+    """Scores of a run: evaluated ones, the newest first, then those of its best checkpoint.
+
+    ``wanted`` maps fields of the protocol to the value that scores must have; None allows any.
+    """
+    files = sorted(run.folder.glob("evaluations/*.json"), key=lambda path: path.stat().st_mtime_ns)
+    found = [score for path in reversed(files) for score in read_records(path)]
     if run.scores.is_file():
-        scores = {**_at_best(_read(run.scores)), **scores}
-    if not scores:
+        found += _at_best(read_records(run.scores))
+    if not found:
         raise UserError(f"{run.folder} was never scored: ganforge evaluate run={run.folder} n=2000")
+    for key, value in (wanted or {}).items():
+        values = sorted({getattr(score.protocol, key) for score in found})
+        found = [s for s in found if value is None or getattr(s.protocol, key) == value]
+        if not found:
+            raise UserError(f"{run.folder} has no score of {key}={value}, but of {values}")
+    scores: dict[Measure, Score] = {}
+    for score in found:
+        scores.setdefault(score.measure, score)
     return Scored(run, scores)
 
 
-def _read(path: Path) -> list[Score]:
+def read_records(path: Path) -> list[Score]:
+    """The scores of a JSON file, or a DamagedFileError."""
     try:
         return [Score.from_dict(record) for record in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path} cannot be read as scores ({error}): evaluate again") from (
-            error
-        )
+    except (OSError, ValueError, TypeError, AttributeError, DamagedFileError) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read as scores ({error}): remove it, and evaluate again"
+        ) from error
 
 
-def _at_best(history: Sequence[Score]) -> dict[str, Score]:
+def _at_best(history: Sequence[Score]) -> list[Score]:
     """Of scores taken during training, those of the step whose checkpoint is the best."""
     if not history:
-        return {}
+        return []
     monitored = [s for s in history if s.metric == history[0].metric and math.isfinite(s.value)]
     best = min(monitored, key=lambda score: score.value, default=history[-1])
-    return {score.name: score for score in history if score.step == best.step}
+    return [
+        replace(score, protocol=replace(score.protocol, checkpoint="best"))
+        for score in history
+        if score.step == best.step
+    ]
 
 
-def rank(runs: Sequence[Scored], name: str) -> list[Entry]:
-    """Rows from the best to the worst by one score; a UserError for unlike protocols."""
-    refuse_unlike(run.scores[name] for run in runs)
+def rank(runs: Sequence[Scored], measure: Measure) -> list[Entry]:
+    """Rows from the best to the worst by one score."""
     recipes: dict[str, list[Scored]] = {}
     for run in runs:
         recipes.setdefault(run.recipe, []).append(run)
-    entries = [Entry(same, [run.scores[name] for run in same]) for same in recipes.values()]
-    metric = runs[0].scores[name].metric
+    entries = [Entry(same, [run.scores[measure] for run in same]) for same in recipes.values()]
+    metric = runs[0].scores[measure].metric
     return sorted(entries, key=lambda entry: goodness(metric, entry.mean))
 
 
@@ -124,34 +151,57 @@ def goodness(metric: str, value: float) -> float:
     return {"↑": -value, "½": abs(value - 0.5)}.get(sense, value)
 
 
-def common_score(runs: Sequence[Scored], metric: str | None) -> str:
-    """Name of the score to rank by: the first that all runs have; else a UserError."""
-    for name, score in runs[0].scores.items():
-        wanted = metric in (None, score.metric, name)
-        if wanted and all(name in run.scores for run in runs):
-            return name
-    told = "; ".join(f"{run.run.folder.name}: {', '.join(run.scores)}" for run in runs)
-    raise UserError(
-        f"these runs have no {metric or 'score'} in common ({told}): evaluate them alike, "
-        "ganforge evaluate run=... n=2000"
-    )
+def common_measure(runs: Sequence[Scored], metric: str | None) -> Measure:
+    """What to rank by: the first score that all runs have by one protocol; else a UserError.
+
+    ``metric`` is a metric or the full name of a score; None: the first metric that all have.
+    """
+    first, *others = runs
+    shared = [name for name in first.names if all(name in run.by_name for run in others)]
+    wanted = [n for n in shared if metric in (None, n, first.by_name[n].metric)]
+    if not wanted:
+        told = "; ".join(f"{run.run.folder.name}: {', '.join(run.names)}" for run in runs)
+        raise UserError(
+            f"these runs have no {metric or 'score'} in common ({told}): evaluate them alike, "
+            "ganforge evaluate run=... n=2000"
+        )
+    names = [n for n in wanted if first.by_name[n].metric == first.by_name[wanted[0]].metric]
+    for measure in first.scores:
+        if measure.name in names and all(measure in run.scores for run in others):
+            return measure
+    for pair in combinations(runs, 2):
+        _refuse_unlike(*pair, names)
+    raise UserError(f"no protocol of {names[0]} is common to all of these runs: evaluate alike")
 
 
-def boards(runs: Iterable[Scored], metric: str | None) -> list[tuple[str, list[Scored]]]:
-    """Groups of runs that may be compared, each with the score that ranks it."""
-    groups: list[tuple[str, list[Scored]]] = []
-    for run in runs:
-        name = common_score([run], metric)
-        fits = (group for group in groups if _fits(run, *group))
-        group = next(fits, None)
-        if group is not None and run.scores[group[0]].metric == run.scores[name].metric:
-            group[1].append(run)
-        else:
-            groups.append((name, [run]))
+def _refuse_unlike(one: Scored, other: Scored, names: Sequence[str]) -> None:
+    """Raise a UserError unless two runs share a protocol, about those most alike."""
+    pairs = [
+        [replace(score, run=run.run.folder.name) for run, score in ((one, a), (other, b))]
+        for a in one.scores.values()
+        for b in other.scores.values()
+        if a.name == b.name and a.name in names
+    ]
+    refuse_unlike(min(pairs, key=lambda pair: len(pair[0].protocol.differences(pair[1].protocol))))
+
+
+def boards(runs: Sequence[Scored], metric: str | None) -> list[tuple[Measure, list[Scored]]]:
+    """Groups of runs that may be compared, each with the score that ranks it.
+
+    Every run is in one at least: the protocol that most of those left have makes the next group.
+    """
+    wanted = {run: _measures(run, metric) for run in runs}
+    groups: list[tuple[Measure, list[Scored]]] = []
+    left = list(runs)
+    while left:
+        counts = Counter(measure for run in left for measure in wanted[run])
+        measure = max(counts, key=counts.__getitem__)
+        groups.append((measure, [run for run in runs if measure in wanted[run]]))
+        left = [run for run in left if measure not in wanted[run]]
     return groups
 
 
-def _fits(run: Scored, name: str, members: Sequence[Scored]) -> bool:
-    """Whether a run has the score of a group, measured in the same way."""
-    score, first = run.scores.get(name), members[0].scores[name]
-    return score is not None and not first.protocol.differences(score.protocol)
+def _measures(run: Scored, metric: str | None) -> list[Measure]:
+    """What a run may be ranked by: all protocols of the wanted metric."""
+    wanted = metric or run.scores[common_measure([run], None)].metric
+    return [m for m, score in run.scores.items() if wanted in (m.name, score.metric)]

@@ -19,6 +19,7 @@ from ganforge.commands.common import LoadedRun, build_data, load_run, need_laten
 from ganforge.commands.files import ImageFiles
 from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
+from ganforge.metrics.scorer import Origin
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
@@ -48,6 +49,19 @@ class Source:
         if self.count is None:
             return self.pick(n or DEFAULT_COUNT, seed)
         return self.pick(min(n or self.count, self.count), seed)
+
+    def origin(self, seed: int) -> Origin:
+        """What scores of these images tell of them."""
+        return (
+            Origin(seed=seed, run=self.name) if self.loaded is None else origin(self.loaded, seed)
+        )
+
+
+def origin(loaded: LoadedRun, seed: int, direction: str = "") -> Origin:
+    """What scores of a run's images tell of them."""
+    return Origin(
+        loaded.ema, seed, loaded.step, loaded.checkpoint, direction, loaded.run.folder.name
+    )
 
 
 def open_source(spec: str, config: DictConfig) -> Source:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ganforge.utils.errors import DamagedFileError, UserError
 
@@ -22,7 +22,8 @@ class Protocol:
 
     ``seed`` chose the noise and ``real_seed`` the real images. They are told, but scores that
     differ in a draw alone may be compared: results are means over seeds. ``settings``
-    are the metric's own parameters. ``ema`` is None where no trained model made the images.
+    are the metric's own parameters. ``ema`` is None where no trained model made the images,
+    ``checkpoint`` says which of a run's did (best, last), ``direction`` which way it translated.
     """
 
     extractor: str
@@ -34,6 +35,8 @@ class Protocol:
     split: str = ""
     data_hash: str = ""
     settings: Settings = ()
+    checkpoint: str = ""
+    direction: str = ""
     seed: int = field(default=0, metadata=DRAW)
     real_seed: int = field(default=0, metadata=DRAW)
 
@@ -48,6 +51,11 @@ class Protocol:
         draws = {f.name for f in fields(self) if "draw" in f.metadata}
         return {name: value for name, value in self.to_dict().items() if name not in draws}
 
+    def without_draws(self) -> Self:
+        """The same without what only tells of draws: equal ones may be ranked together."""
+        draws = {f.name: f.default for f in fields(self) if "draw" in f.metadata}
+        return replace(self, **draws)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return {**asdict(self), "settings": dict(self.settings)}
@@ -56,6 +64,13 @@ class Protocol:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what ``to_dict`` wrote."""
         return cls(**{**data, "settings": tuple(data["settings"].items())})
+
+
+class Measure(NamedTuple):
+    """What scores must have in common to be ranked: a name, and a protocol without draws."""
+
+    name: str
+    protocol: Protocol
 
 
 @dataclass(frozen=True)
@@ -80,9 +95,18 @@ class Score:
 
     @property
     def name(self) -> str:
-        """Name by protocol, such as ``fid2k_train``; a metric without real images has no split."""
-        name = self.metric + short_count(self.protocol.n_fake)
-        return f"{name}_{self.protocol.split}" if self.protocol.split else name
+        """Name by protocol, such as ``fid2k_train``, or ``fid500_test_a_to_b`` of a translator.
+
+        A metric without real images has no split.
+        """
+        count = short_count(self.protocol.n_fake)
+        parts = (self.metric + count, self.protocol.split, self.protocol.direction)
+        return "_".join(part for part in parts if part)
+
+    @property
+    def measure(self) -> Measure:
+        """What another score must equal to be ranked with this one."""
+        return Measure(self.name, self.protocol.without_draws())
 
     def of_run(self, run: str) -> "Score":
         """Return the same score, said to come from ``run``."""
@@ -111,6 +135,7 @@ class Score:
             record["libraries"] = tuple(record["libraries"].items())
             record["details"] = tuple(record.get("details", {}).items())
             record["interval"] = tuple(record["interval"]) if record.get("interval") else None
+            hash(record["protocol"])  # rankings look protocols up
             return cls(**record)
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedFileError(
@@ -137,8 +162,20 @@ def refuse_unlike(scores: Iterable[Score]) -> None:
 
 def told(differences: Mapping[str, tuple[Any, Any]]) -> str:
     """Differences in words; of a hash its beginning."""
-    pairs = {name: [_short(value) for value in pair] for name, pair in differences.items()}
-    return "; ".join(f"{name}: {a} against {b}" for name, (a, b) in pairs.items())
+    return "; ".join(
+        f"{name}: {_pair(*map(dict, pair)) if name == 'settings' else _against(*pair)}"
+        for name, pair in differences.items()
+    )
+
+
+def _pair(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Those settings that differ."""
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return ", ".join(f"{name} {_against(one.get(name), other.get(name))}" for name in names)
+
+
+def _against(one: object, other: object) -> str:
+    return f"{_short(one)} against {_short(other)}"
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,22 @@ def library_versions() -> tuple[tuple[str, str], ...]:
     """Versions that a score's last digits depend on."""
     libraries = ((name, version(name)) for name in ("torch", "torch-fidelity", "numpy"))
     return ("ganforge", __version__), ("python", platform.python_version()), *libraries
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where scored images come from, as far as their scores must tell.
+
+    ``seed`` chose the noise; the others are as in ``Protocol`` and ``Score``. The defaults are
+    those of images that no trained model made.
+    """
+
+    ema: bool | None = None
+    seed: int = 0
+    step: int | None = None
+    checkpoint: str = ""
+    direction: str = ""
+    run: str | None = None
 
 
 class Scorer:
@@ -73,26 +90,19 @@ class Scorer:
     def score(
         self,
         fakes: Tensor | Iterable[Batch],
-        ema: bool | None = True,
-        seed: int = 0,
-        step: int | None = None,
+        origin: Origin = Origin(),
         progress: Progress | None = None,
     ) -> list[Score]:
-        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric.
-
-        ``ema`` and ``seed`` say which weights and which noise made them; both enter the protocol.
-        """
+        """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric."""
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
         fake = extract(self.extractor, batches, self.device, self.batch_size, progress)
         sides = Comparison(fake=fake, **self._reals())
         return [
-            self.record(metric.name, metric(sides), len(fake), metric.paired, ema, seed, step)
+            self.record(metric.name, metric(sides), len(fake), metric.paired, origin)
             for metric in self.metrics
         ]
 
-    def attempt(
-        self, fakes: RealImages, ema: bool | None, step: int | None
-    ) -> tuple[list[Score], list[str]]:
+    def attempt(self, fakes: RealImages, origin: Origin) -> tuple[list[Score], list[str]]:
         """Score a set by every metric that it allows, and tell of those that it does not.
 
         Raises what the first metric says if there is none.
@@ -110,9 +120,7 @@ class Scorer:
             except UserError as error:
                 errors.append(error)
                 continue
-            scores.append(
-                self.record(metric.name, value, len(told), metric.paired, ema, fakes.seed, step)
-            )
+            scores.append(self.record(metric.name, value, len(told), metric.paired, origin))
             if bar is not None:
                 bar(1)
         if not scores:
@@ -128,16 +136,7 @@ class Scorer:
             "held_out": self.held_out and self.features_of(self.held_out).features,
         }
 
-    def record(
-        self,
-        name: str,
-        value: Value,
-        n_fake: int,
-        paired: bool,
-        ema: bool | None,
-        seed: int,
-        step: int | None,
-    ) -> Score:
+    def record(self, name: str, value: Value, n_fake: int, paired: bool, origin: Origin) -> Score:
         """A value with the protocol that it was measured by."""
         real = self.real_features if paired else None
         protocol = Protocol(
@@ -145,12 +144,14 @@ class Scorer:
             sha256=self.extractor.sha256,
             resize=self.extractor.resize,
             n_fake=n_fake,
-            ema=ema,
+            ema=origin.ema,
             n_real=len(real) if real else 0,
             split=self.real.split if real else "",
             data_hash=self.real.data_hash if real else "",
             settings=value.settings,
-            seed=seed,
+            checkpoint=origin.checkpoint,
+            direction=origin.direction,
+            seed=origin.seed,
             real_seed=self.real.seed if real else 0,
         )
         notes = value.notes + ((real.note,) if real and real.note else ())
@@ -159,9 +160,10 @@ class Scorer:
             value.value,
             protocol,
             value.std,
-            step,
-            notes=notes,
-            libraries=library_versions(),
+            origin.step,
+            origin.run,
+            notes,
+            library_versions(),
             interval=value.interval,
             details=tuple(value.details.items()),
         )
