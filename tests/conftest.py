@@ -2,9 +2,12 @@ import hashlib
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
+from ganforge.data.source import SPLITS
+from ganforge.data.splits import SplitDataModule
+from ganforge.data.store import Images
 from ganforge.losses.adversarial import NonSaturating
 from ganforge.losses.objective import AdversarialObjective
 from ganforge.models.gan import GAN
@@ -15,7 +18,7 @@ from ganforge.utils.images import to_float
 SHAPE = (1, 8, 8)
 
 
-class RandomImages(LightningDataModule):
+class RandomImages(SplitDataModule):
     """Eight batches an epoch of random uint8 images, given to the model as floats in [-1, 1]."""
 
     def __init__(self, batch_size=4, batches=8, shape=SHAPE):
@@ -29,15 +32,9 @@ class RandomImages(LightningDataModule):
         batches = [{"image": to_float(batch)} for batch in self.images.split(self.batch_size)]
         return DataLoader(batches, batch_size=None, shuffle=False)
 
-    def split(self, name):
-        return self.images
-
-    def take(self, split, n, seed):
-        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
-        return self.images[order[:n]]
-
-    def content_hash(self, split):
-        return hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
+    def setup(self, stage=None):
+        digest = hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
+        self._opened = dict.fromkeys(SPLITS, Images(self.images, None, None, digest))
 
 
 def make_gan(regularizers=None, augment=None, loss=None, networks="mlp", seed=0, **options):

@@ -1,12 +1,14 @@
 """A packed data set is the same set: same images, disjoint shares, an order that can be resumed."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from ganforge.callbacks.image_quality import real_images
 from ganforge.data.packing import pack
 from ganforge.data.source import Chunk, Names
 from ganforge.data.stream import ChunkOrder
@@ -15,6 +17,10 @@ from ganforge.utils.errors import UserError
 from helpers import TINY, ganforge
 
 COUNT, SIZE = 300, 16
+
+
+class Extractor:
+    name, sha256, resize = "pixels", "0", "none"
 
 
 class Numbered:
@@ -76,7 +82,7 @@ def loader(packed, *args, **options):
 def test_every_image_and_label_comes_back_exactly(packed):
     stream = module(packed).split("train")
     assert len(stream) == COUNT
-    rows = stream.rows(np.arange(COUNT)[::-1].copy())
+    rows = stream.rows(torch.arange(COUNT).flip(0))
     images = torch.cat([torch.from_numpy(c.images) for c in Numbered().chunks("", SIZE, 3)])
     assert torch.equal(rows["image"].flip(0), images)
     assert rows["label"].tolist() == [i % 3 for i in range(COUNT)][::-1]
@@ -98,7 +104,7 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(packed):
 
 def test_batches_hold_the_images_of_their_numbers(packed):
     batch = next(iter(loader(packed)))
-    rows = module(packed).split("train").rows(batch["index"].numpy())
+    rows = module(packed).split("train").rows(batch["index"])
     assert torch.equal(batch["image"], rows["image"])
     assert torch.equal(batch["label"], batch["index"] % 3)
     assert batch["flip"].dtype == torch.bool
@@ -166,9 +172,44 @@ def test_scores_find_real_images(packed):
     assert torch.equal(taken, data.take("train", 50, seed=1))
     assert len(taken.flatten(1).unique(dim=0)) == 50
     assert len(data.content_hash("train")) == 64
+    real = real_images(data, "train", 50, seed=1)
+    assert torch.equal(torch.cat([make() for make in real.load()]), taken)
+    numbers = data.choose("train", 50, seed=1)
+    assert real.labels().tolist() == [i % 3 for i in numbers]
+    # The same images in a memory map are chosen otherwise: their features lie elsewhere.
+    assert real.key(Extractor) != replace(real, drawn="").key(Extractor)
     assert data.class_names == ["a", "b", "c"]
     with pytest.raises(UserError, match="1 to 300"):
         data.take("train", 301)
+
+
+def test_few_images_are_taken_from_few_chunks_of_an_object_store(packed, tmp_path):
+    remote = StreamingDataModule(
+        "set", f"local:{packed}", (3, SIZE, SIZE), tmp_path, 3, SIZE, 8, window=4
+    )
+    assert len(remote.take("train", 40, seed=3)) == 40
+    # 15 images a chunk: four hold 60.
+    assert len(list((tmp_path / "streams").rglob("*.bin"))) <= 4
+
+
+def test_an_attribute_can_be_the_label(tmp_path):
+    pytest.importorskip("litdata")
+
+    class Named(Numbered):
+        label = "second"
+
+        def chunks(self, split, size, channels):
+            for chunk in super().chunks(split, size, channels):
+                columns = np.stack([chunk.labels * 0, chunk.labels + 5], axis=1)
+                yield Chunk(chunk.images, attributes=columns)
+
+        def names(self):
+            return Names(attributes={"first": ["a"], "second": list("abcdefgh")})
+
+    pack(Named(), SIZE, 3, tmp_path / "set", chunk_mb=1)
+    stream = module(tmp_path / "set").split("train")
+    assert stream.labelled
+    assert stream.rows(torch.arange(4))["label"].tolist() == [5, 6, 7, 5]
 
 
 def test_wrong_places_and_sizes_are_told(packed, tmp_path):
@@ -198,3 +239,11 @@ def test_pack_and_train_from_the_command_line(tmp_path, monkeypatch, capsys):
     fast = [*TINY, "trainer.accelerator=cpu", "features=cnn", "features.weights=avatars"]
     assert ganforge("train", *streamed, *small, *fast, folder) == 0
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    capsys.readouterr()
+    # All metrics: memorisation looks at both whole splits.
+    assert ganforge("evaluate", "run=run", "n=16", "metrics=all", "device=cpu") == 0
+    text = capsys.readouterr().out
+    assert "fid16_train" in text
+    assert "memorisation" in text
+    explored = ["tool=neighbours", "tool.n=12", "device=cpu"]
+    assert ganforge("explore", "run=run", *explored) == 0

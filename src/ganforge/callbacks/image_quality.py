@@ -18,19 +18,28 @@ from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.scores import InceptionScore
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import BATCH, RealImages
 from ganforge.utils.files import write_json
 from ganforge.utils.ranks import share_buffers
 
 
 def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
     """``count`` images (at most all) of a data module's split, as scores ask for them."""
-    images = data.split(split)
-    count = min(count, len(images))
-    classes = getattr(images, "labels", None)
-    labels = None if classes is None else classes[data.choose(split, count, seed)]
+    whole = data.split(split)
+    chosen = data.choose(split, min(count, len(whole)), seed)
+    parts = chosen.split(BATCH)
+
+    def read(part: Tensor, key: str = "image") -> Tensor:
+        return whole.rows(part)[key]
+
     return RealImages(
-        lambda: data.take(split, count, seed), count, data.content_hash(split), split, seed, labels
+        lambda: (partial(read, part) for part in parts),
+        len(chosen),
+        whole.content_hash,
+        split,
+        seed,
+        (lambda: torch.cat([read(part, "label") for part in parts])) if whole.labelled else None,
+        whole.drawn,
     )
 
 
@@ -54,11 +63,11 @@ def fake_batches(
         yield partial(module.generate, z)
 
 
-def fake_labels(module: LightningModule, count: int, seed: int) -> Tensor | None:
-    """The classes of those images, int64 ``count``; None for an unconditional model."""
+def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], Tensor] | None:
+    """What returns the classes of those images, int64 ``count``; None: there are no classes."""
     if getattr(module, "num_classes", None) is None:
         return None
-    return torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
+    return lambda: torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
 
 
 class ImageQuality(Judge):

@@ -24,7 +24,7 @@ def class_accuracy(
     metric, data = build(config.classifier), build_data(loaded, config.data_path)
     made = torch.cat([make().cpu() for make in sides.fakes.load()])
     value = metric(
-        Labelled(made, {"class": labels}),
+        Labelled(made, {"class": labels()}),
         _labelled(data, "train", len(made), config.seed),
         _labelled(data, "test", len(data.split("test")), config.seed),
     )
@@ -34,5 +34,5 @@ def class_accuracy(
 def _labelled(data: Any, split: str, count: int, seed: int) -> Labelled:
     """``count`` images (at most all) of a split with their classes."""
     whole = data.split(split)
-    chosen = data.choose(split, min(count, len(whole)), seed)
-    return Labelled(whole.images[chosen], {"class": whole.labels[chosen].long()})
+    rows = whole.rows(data.choose(split, min(count, len(whole)), seed))
+    return Labelled(rows["image"], {"class": rows["label"].long()})

@@ -113,10 +113,12 @@ def of_one_class(loaded: LoadedRun, wanted: object) -> tuple[nn.Module, Callable
 
 def reals(data: Any, split: str) -> Reals:
     """A split with its labels by name."""
-    images = data.split(split)
-    labels = dict(enumerate(images.attributes.T)) if images.attributes is not None else {}
-    names = list(data.attribute_names)
-    return Reals(images.images, {names[i]: column for i, column in labels.items()})
+    whole = data.split(split)
+    rows = whole.held()
+    if len(rows["image"]) < len(whole):
+        print(f"looks at {len(rows['image'])} of the {len(whole)} {split} images of {data.name}")
+    columns = rows["attributes"].T if "attributes" in rows else ()
+    return Reals(rows["image"], dict(zip(data.attribute_names, columns, strict=False)))
 
 
 class Activations:

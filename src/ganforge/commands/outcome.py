@@ -13,8 +13,8 @@ from ganforge.utils.runs import Run
 def record_outcome(run: Run, trainer: Trainer) -> float | None:
     """Write ``outcome.json``, which a sweep reads, and return the value.
 
-    None stands for a value that is missing or not finite. ``protocol`` holds what values must share
-    to be ranked together.
+    None stands for a value that is missing or not finite. ``protocol`` is what values must share
+    to be ranked together: its seeds are those of no draw.
     """
     judge = judge_of(trainer)
     score = judge.verdict if judge else None
@@ -25,7 +25,7 @@ def record_outcome(run: Run, trainer: Trainer) -> float | None:
             "value": value,
             "step": score.step if score else trainer.global_step,
             "pruned": any(isinstance(c, OptunaPruning) and c.pruned for c in trainer.callbacks),
-            "protocol": score.protocol.comparable() if score else None,
+            "protocol": score.protocol.without_draws().to_dict() if score else None,
         }
         write_json(outcome, run.outcome)
     return value

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra import compose
 from omegaconf import DictConfig
 from torch import Tensor
@@ -139,7 +138,7 @@ def of_split(name: str, data: Any, split: str, config: DictConfig) -> Source:
     """One split of a data module."""
     if not hasattr(data, "take"):
         raise UserError(f"{name} holds pairs or two domains: name a data set of single images")
-    if data.split(split).images.dtype != torch.uint8:
+    if len(data.shape) != 3:
         raise UserError(f"{name} holds points, not images")
     count = len(data.split(split))
     return Source(name, count, data.channels, partial(real_images, data, split), config)

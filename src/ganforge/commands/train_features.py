@@ -67,13 +67,13 @@ def heads_of(data: Any) -> dict[str, list[str]]:
 
 def labelled(data: Any, split: str, heads: dict[str, list[str]]) -> Labelled:
     """Read a split's images with the targets of every head."""
-    images = data.split(split)
+    rows = data.split(split).held()
     if data.attribute_names:
-        columns = images.attributes.unbind(1)
+        columns = rows["attributes"].unbind(1)
         targets = dict(zip(heads, (column.long() for column in columns), strict=True))
     else:
-        targets = {"class": images.labels.long()}
-    return Labelled(images.images, targets)
+        targets = {"class": rows["label"].long()}
+    return Labelled(rows["image"], targets)
 
 
 def measure(

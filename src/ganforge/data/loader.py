@@ -122,13 +122,5 @@ class BatchLoader:
         return values.pin_memory() if self._pin_memory and values.is_cpu else values
 
     def _batch(self, index: Tensor) -> dict[str, Tensor]:
-        columns = {
-            "image": self.data.images,
-            "label": self.data.labels,
-            "attributes": self.data.attributes,
-        }
-        batch = {"index": index}
-        for key, column in columns.items():
-            if column is not None:
-                batch[key] = self._ready(column[index.to(column.device)])
-        return batch
+        rows = self.data.rows(index)
+        return {"index": index, **{key: self._ready(row) for key, row in rows.items()}}

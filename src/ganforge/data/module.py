@@ -5,19 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
 from ganforge.data.source import Source
+from ganforge.data.splits import SplitDataModule, check_whole, place_of
 from ganforge.data.store import Images, Store
 from ganforge.utils.errors import UserError
-from ganforge.utils.images import to_float
 
 
-class ImageDataModule(lightning.LightningDataModule):
+class ImageDataModule(SplitDataModule):
     """Cached data set that yields batches for training and whole splits for measuring.
 
     Batches hold ``minibatches × batch_size`` rows: a step is one generator update, and the critic's
@@ -90,40 +88,6 @@ class ImageDataModule(lightning.LightningDataModule):
             ahead=int(device.type == "cuda" and train.images.is_cpu),
         )
 
-    def on_after_batch_transfer(
-        self,
-        batch: dict[str, Tensor],
-        dataloader_idx: int,  # noqa: ARG002 (Lightning's signature)
-    ) -> dict[str, Tensor]:
-        """Mirror the images that drew it and normalise them, on the device; toys pass unchanged."""
-        return mirror_and_normalise(batch)
-
-    def split(self, name: str) -> Images:
-        """Return the whole split ``train`` or ``test``."""
-        self.setup()
-        if name not in self._opened:
-            raise UserError(f"There is no split '{name}': choose train or test.")
-        return self._opened[name]
-
-    def take(self, split: str, n: int, seed: int = 0) -> Tensor:
-        """Return ``n`` different images of ``split``, the same ones for the same seed."""
-        return self.split(split).images[self.choose(split, n, seed)]
-
-    def choose(self, split: str, n: int, seed: int = 0) -> Tensor:
-        """Indices of those images."""
-        images = self.split(split).images
-        if not 0 < n <= len(images):
-            raise UserError(
-                f"{n} images were asked of the {split} split of '{self.name}', "
-                f"which has {len(images)}: ask for 1 to {len(images)}."
-            )
-        chosen = np.random.default_rng([seed, len(images)]).permutation(len(images))[:n]
-        return torch.from_numpy(chosen)
-
-    def content_hash(self, split: str) -> str:
-        """Return the hex SHA-256 of the images of ``split``."""
-        return self.split(split).content_hash
-
     @property
     def class_names(self) -> list[str] | None:
         """Names of the classes in the order of ``label``, or None without labels."""
@@ -162,32 +126,9 @@ class ImageDataModule(lightning.LightningDataModule):
         return images.nbytes < _free_bytes(device) / 2
 
 
-def place_of(trainer: lightning.Trainer | None) -> tuple[int, int, torch.device]:
-    """Rank, number of processes and device that batches are for; without a trainer one CPU's."""
-    if trainer is None:
-        return 0, 1, torch.device("cpu")
-    return trainer.global_rank, trainer.world_size, trainer.strategy.root_device
-
-
-def mirror_and_normalise(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The batch without ``flip``, its images as float ``[-1, 1]``; toys pass unchanged."""
-    flip, image = batch.get("flip"), batch["image"]
-    if flip is not None:
-        image = torch.where(flip.view(-1, 1, 1, 1), image.flip(-1), image)
-    if image.dtype == torch.uint8:
-        image = to_float(image)
-    return {key: value for key, value in batch.items() if key != "flip"} | {"image": image}
-
-
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return 0
-
-
-def check_whole(what: str, value: int) -> None:
-    """Raise UserError unless ``value`` is a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{what} is {value}: it must be a whole number of at least 1.")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,9 +35,29 @@ class Images:
     labels: Tensor | None
     attributes: Tensor | None
     content_hash: str
+    drawn: ClassVar[str] = ""
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are classes."""
+        return self.labels is not None
+
+    def rows(self, index: Tensor) -> dict[str, Tensor]:
+        """Rows by number, each on the device that holds its column."""
+        return {key: column[index.to(column.device)] for key, column in self.held().items()}
+
+    def held(self) -> dict[str, Tensor]:
+        """All rows: nothing is read before it is looked at."""
+        columns = {"image": self.images, "label": self.labels, "attributes": self.attributes}
+        return {key: column for key, column in columns.items() if column is not None}
+
+    def choose(self, n: int, seed: int) -> Tensor:
+        """Numbers of ``n`` rows at random."""
+        order = np.random.default_rng([seed, len(self)]).permutation(len(self))
+        return torch.from_numpy(order[:n])
 
 
 class Store:

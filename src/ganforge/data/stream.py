@@ -15,6 +15,8 @@ from torch import Tensor
 from ganforge.data.packing import FACTS, LAYOUT, need_litdata
 from ganforge.utils.errors import UserError
 
+HELD = 20_000  # images that may be read into memory at once
+
 
 class Stream:
     """One split of a packed data set, in a folder or an object store.
@@ -55,20 +57,40 @@ class Stream:
         """Hex SHA-256 of the images in the order of their numbers."""
         return self.facts["sha256"]
 
-    def rows(self, index: np.ndarray) -> dict[str, Tensor]:
-        """Images by number, chunk after chunk inside, in the order asked for outside.
-
-        ``image`` uint8 ``N×C×H×W``, and ``label`` ``N`` and ``attributes`` ``N×A`` where there are.
-        """
-        chunks = np.searchsorted(self._ends, index, side="right")
-        samples: list[dict[str, np.ndarray]] = [{}] * len(index)
+    def rows(self, index: Tensor) -> dict[str, Tensor]:
+        """Rows by number, chunk after chunk inside, in the order asked for outside."""
+        numbers = index.numpy()
+        chunks = np.searchsorted(self._ends, numbers, side="right")
+        samples: list[dict[str, np.ndarray]] = [{}] * len(numbers)
         with self._lock:  # batches are read ahead in a thread of their own
             for row in np.argsort(chunks, kind="stable"):
-                samples[row] = self._reader(int(chunks[row]))[int(index[row])]
-        return {
+                samples[row] = self._reader(int(chunks[row]))[int(numbers[row])]
+        rows = {
             key: torch.from_numpy(np.stack([sample[key] for sample in samples]))
             for key in samples[0]
         }
+        if self.facts["label"] is not None:
+            column = list(self.facts["attributes"]).index(self.facts["label"])
+            rows["label"] = rows["attributes"][:, column]
+        return rows
+
+    @property
+    def drawn(self) -> str:
+        """What ``choose`` depends on beside its seed."""
+        return f"{len(self.sizes)} chunks, {self._window} at a time"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are classes."""
+        return bool(self.facts["label"] or self.facts["classes"])
+
+    def held(self) -> dict[str, Tensor]:
+        """At most ``HELD`` rows, read into memory."""
+        return self.rows(self.choose(min(HELD, len(self)), seed=0).sort().values)
+
+    def choose(self, n: int, seed: int) -> Tensor:
+        """Numbers of ``n`` rows from as few chunks as hold them and are mixed in training."""
+        return torch.from_numpy(ChunkOrder(self.sizes, self._window, seed).part(0, 0, n))
 
     def _reader(self, chunk: int) -> Any:
         if chunk not in self._readers:

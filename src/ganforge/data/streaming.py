@@ -5,14 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
-from ganforge.data.module import check_whole, mirror_and_normalise, place_of
 from ganforge.data.source import SPLITS
+from ganforge.data.splits import SplitDataModule, check_whole, place_of
 from ganforge.data.stream import ChunkOrder, Stream, is_remote
 from ganforge.utils.errors import UserError
 
@@ -34,15 +33,15 @@ class StreamLoader(BatchLoader):
 
     def _read(self, epoch: int, offset: int) -> dict[str, Tensor]:
         start = (offset * self._world_size + self._rank) * self.batch_size
-        index = self._order.part(epoch, start, start + self.batch_size)
-        batch = {"index": torch.from_numpy(index), **self.data.rows(index)}
+        index = torch.from_numpy(self._order.part(epoch, start, start + self.batch_size))
+        batch = {"index": index, **self.data.rows(index)}
         if self._flip:
             rng = np.random.default_rng([self._seed, epoch, start, 1])
             batch["flip"] = torch.from_numpy(rng.random(len(index)) < 0.5)
         return {key: self._ready(value) for key, value in batch.items()}
 
 
-class StreamingDataModule(lightning.LightningDataModule):
+class StreamingDataModule(SplitDataModule):
     """A data set that ``ganforge pack`` wrote, read chunk by chunk.
 
     Args:
@@ -99,36 +98,6 @@ class StreamingDataModule(lightning.LightningDataModule):
             flip=self._flip,
             pin_memory=device.type == "cuda",
         )
-
-    def on_after_batch_transfer(
-        self,
-        batch: dict[str, Tensor],
-        dataloader_idx: int,  # noqa: ARG002 (Lightning's signature)
-    ) -> dict[str, Tensor]:
-        """Mirror and normalise, on the device."""
-        return mirror_and_normalise(batch)
-
-    def split(self, name: str) -> Stream:
-        """Return the whole split ``train`` or ``test``."""
-        self.setup()
-        if name not in self._opened:
-            raise UserError(f"There is no split '{name}': choose train or test.")
-        return self._opened[name]
-
-    def take(self, split: str, n: int, seed: int = 0) -> Tensor:
-        """Return ``n`` different images of ``split``, the same ones for the same seed."""
-        stream = self.split(split)
-        if not 0 < n <= len(stream):
-            raise UserError(
-                f"{n} images were asked of the {split} split of '{self.name}', "
-                f"which has {len(stream)}: ask for 1 to {len(stream)}."
-            )
-        rng = np.random.default_rng([seed, len(stream)])
-        return stream.rows(rng.choice(len(stream), n, replace=False))["image"]
-
-    def content_hash(self, split: str) -> str:
-        """Return the hex SHA-256 of the images of ``split``."""
-        return self.split(split).content_hash
 
     @property
     def class_names(self) -> list[str] | None:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
-from ganforge.data.module import ImageDataModule, place_of
+from ganforge.data.module import ImageDataModule
 from ganforge.data.source import Source
+from ganforge.data.splits import place_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
 

@@ -31,15 +31,16 @@ class ClassFID:
 
     def __call__(self, sides: Comparison) -> Value:
         """Lower is better."""
-        real, fake = sides.real.features, sides.fake
-        if real.labels is None or fake.labels is None:
+        fake = sides.fake
+        if fake.labels is None or sides.real.labels is None:
             raise UserError(
                 "FID by class needs a class-conditional model and labelled data: train with "
                 "conditioning, or leave ganforge.metrics.class_scores.ClassFID out."
             )
-        classes = sorted(set(real.labels.tolist()))
+        real, labels = sides.real.features.features, sides.real.labels
+        classes = sorted(set(labels.tolist()))
         values, spread, fewest = {}, np.zeros(REPLICATES), len(real)
-        for number, truth, made in _by_class(real.features, real.labels, fake, classes):
+        for number, truth, made in _by_class(real, labels, fake, classes):
             few = min(len(truth), len(made))
             need_images(few, 2, f"FID of class {number}")
             fewest, target = min(fewest, few), moments(truth)

@@ -46,11 +46,6 @@ class Protocol:
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in compared}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
-    def comparable(self) -> dict[str, Any]:
-        """Return, for JSON, what two scores must share to be compared."""
-        draws = {f.name for f in fields(self) if "draw" in f.metadata}
-        return {name: value for name, value in self.to_dict().items() if name not in draws}
-
     def without_draws(self) -> Self:
         """The same without what only tells of draws: equal ones may be ranked together."""
         draws = {f.name: f.default for f in fields(self) if "draw" in f.metadata}

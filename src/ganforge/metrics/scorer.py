@@ -112,7 +112,8 @@ class Scorer:
         told = extract(
             self.extractor, fakes.batches(), self.device, self.batch_size, bar, fakes.count
         )
-        sides = Comparison(fake=Features(told.features, told.logits, fakes.labels), **reals)
+        labels = fakes.labels() if fakes.labels else None
+        sides = Comparison(fake=Features(told.features, told.logits, labels), **reals)
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
             try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,9 @@ class RealImages:
     """Which images a score is measured against; ``load`` is called only on a cache miss.
 
     ``load`` returns the ``count`` images (uint8, one tensor or batches) that ``seed`` chose from
-    ``split`` of the data whose content hash is ``data_hash``. ``labels`` int64 ``count`` are their
-    classes, in the same order.
+    ``split`` of the data whose content hash is ``data_hash``; ``drawn`` says how, where there is
+    more than one way. ``labels`` returns their classes, int64 ``count``, in the same order; of a
+    stream that takes as long as reading the images.
     """
 
     load: Callable[[], Tensor | Iterable[Batch]]
@@ -36,7 +38,8 @@ class RealImages:
     data_hash: str
     split: str
     seed: int = 0
-    labels: Tensor | None = None
+    labels: Callable[[], Tensor] | None = None
+    drawn: str = ""
 
     def batches(self) -> Iterable[Batch]:
         """The images, a batch at a time."""
@@ -45,17 +48,19 @@ class RealImages:
 
     def key(self, extractor: FeatureExtractor) -> str:
         """Name the cache entry: equal keys mean equal features."""
-        parts = [LAYOUT, self.data_hash, self.split, self.count, self.seed]
+        parts: list[Any] = [LAYOUT, self.data_hash, self.split, self.count, self.seed]
+        parts += [self.drawn] if self.drawn else []
         parts += [extractor.name, extractor.sha256, extractor.resize]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class RealFeatures:
-    """Features of real images and their moments; ``note`` tells of a rebuilt cache."""
+    """Features of ``images`` and their moments; ``note`` tells of a rebuilt cache."""
 
     features: Features
     note: str | None = None
+    images: RealImages | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -64,6 +69,11 @@ class RealFeatures:
     def moments(self) -> Moments:
         """Mean and covariance."""
         return moments(self.features.features)
+
+    @cached_property
+    def labels(self) -> Tensor | None:
+        """The classes of the images, where they are known."""
+        return self.images.labels() if self.images and self.images.labels else None
 
 
 def real_features(
@@ -86,7 +96,7 @@ def real_features(
         found = _extract(real, extractor, device, batch_size, progress)
         if path is not None and world()[0] == 0:
             _write(found, path)
-    return RealFeatures(Features(found.features, None, real.labels), note)
+    return RealFeatures(Features(found.features, None), note, real)
 
 
 def _path(folder: Path, real: RealImages, extractor: FeatureExtractor) -> Path:
