@@ -18,6 +18,19 @@ def test_every_row_composes(row: str, tmp_path: Path) -> None:
     assert ("ema" in config.callbacks) == (row in ("ema", "recipe", "sngan", "wgan_gp", "r3gan"))
 
 
+@pytest.mark.parametrize("row", ["recipe", "sngan", "wgan_gp", "r3gan"])
+def test_published_rows_keep_the_rates_for_half_of_the_run(row: str, tmp_path: Path) -> None:
+    """What was measured, whatever schedule the model prefers now."""
+    config = config_of(tmp_path, ["data=avatars", "data.size=32", *ROWS[row][1]])
+    assert config.model.schedule.decay_from == 0.5
+
+
+@pytest.mark.parametrize("model", ["sngan", "wgan_gp"])
+def test_residual_models_let_the_rates_fall_from_the_start(model: str, tmp_path: Path) -> None:
+    config = config_of(tmp_path, [f"model={model}", "data=avatars", "data.size=32"])
+    assert config.model.schedule.decay_from == 0.0
+
+
 def test_the_plain_row_is_the_paper_s(tmp_path: Path) -> None:
     model = config_of(tmp_path, ROWS["plain"][1]).model
     assert model.objective.loss._target_.endswith("NonSaturating")
