@@ -7,6 +7,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from ganforge.commands.generate import truncated
+from ganforge.models.gan import GAN
 from helpers import TINY, TINY_AVATARS, ganforge
 
 
@@ -82,6 +83,25 @@ def test_truncation_changes_the_pictures(runs: Path, tmp_path: Path) -> None:
         assert ganforge("generate", *arguments, f"output={tmp_path / name}") == 0
     assert pictures(tmp_path / "cut") == pictures(tmp_path / "again")
     assert pictures(tmp_path / "cut") != pictures(tmp_path / "all")
+
+
+def test_truncation_leaves_a_seed_its_class(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    made = GAN.generate
+
+    def spied(module, z, labels=None):
+        told.append(labels.tolist())
+        return made(module, z, labels)
+
+    monkeypatch.setattr(GAN, "generate", spied)
+    for choice in ("null", "0.7", "0.2"):
+        arguments = [f"run={runs / 'steered'}", "n=12", f"truncation={choice}"]
+        assert ganforge("generate", *arguments, f"output={tmp_path / choice}") == 0
+    assert told[0] == told[1] == told[2]
+    assert len(set(told[0])) > 2
+    assert pictures(tmp_path / "null") != pictures(tmp_path / "0.7")
 
 
 def test_the_grid_of_training_has_a_column_a_class(runs: Path) -> None:

@@ -54,6 +54,13 @@ def class_number(loaded: LoadedRun, wanted: object) -> int | None:
     return number
 
 
+def _labels(module: GAN, z: Tensor, number: int | None) -> Tensor | None:
+    """The chosen class, or that of each latent as it was drawn: truncation must not change it."""
+    if number is not None:
+        return torch.full((len(z),), number)
+    return None if module.num_classes is None else module.labels_of(z)
+
+
 def generate(config: DictConfig) -> None:
     """Write one PNG a seed, from ``seed`` on, and a grid of them."""
     if not 1 <= (config.n or 0) <= 1_000_000:
@@ -69,9 +76,9 @@ def generate(config: DictConfig) -> None:
     seeds = range(config.seed, config.seed + config.n)
     for start in range(0, config.n, 64):
         chunk = seeds[start : start + 64]
-        z = truncated(latents_of_seeds(loaded.module, chunk), config.truncation)
-        labels = () if number is None else (torch.full((len(z),), number),)
-        images = loaded.module.generate(z, *labels)
+        z = latents_of_seeds(loaded.module, chunk)
+        labels = _labels(loaded.module, z, number)
+        images = loaded.module.generate(truncated(z, config.truncation), labels)
         for seed, image in zip(chunk, images, strict=True):
             save_image(image, folder / f"seed_{seed:06d}.png")
         if start == 0:
