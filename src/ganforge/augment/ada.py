@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.augment.shapes import need_images
+
 
 class ADA(nn.Module):
     """The paper's pipeline "bgc": pixel blitting, geometry and colour, each with probability ``p``.
@@ -44,6 +46,7 @@ class ADA(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Change float ``N×C×H×W`` in ``[-1, 1]``; fp32, as bf16 has no place for a grid."""
+        need_images(images, self)
         with torch.autocast(images.device.type, enabled=False):
             images = images.float()
             grid = F.affine_grid(self._geometry(images)[:, :2], list(images.shape), False)

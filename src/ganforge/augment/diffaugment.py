@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ganforge.augment.shapes import need_images
+
 
 def _uniform(images: Tensor, low: float, high: float) -> Tensor:
     """One uniform number a sample, shaped ``N×1×1×1``."""
@@ -20,6 +22,7 @@ class Color(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Change colours by one draw a sample."""
+        need_images(images, self)
         # The paper adds ±0.5 to images in [-1, 1].
         images = images + _uniform(images, -0.5, 0.5)
         grey = images.mean(1, keepdim=True)
@@ -37,6 +40,7 @@ class Translation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Shift every sample by whole pixels."""
+        need_images(images, self)
         count, _, height, width = images.shape
         rows = _shifted_indices(count, height, self.ratio, images.device)
         columns = _shifted_indices(count, width, self.ratio, images.device)
@@ -62,6 +66,7 @@ class Cutout(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Cut one square out of every sample."""
+        need_images(images, self)
         count, _, height, width = images.shape
         inside_rows = self._inside(count, height, images.device)
         inside_columns = self._inside(count, width, images.device)

@@ -44,6 +44,7 @@ SEED = whole(0, LARGEST_SEED)
 ABOVE_0 = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 FROM_0 = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)
 SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+SIGN = Kind("a number from -1 to 1", lambda value: _is_number(value) and -1 <= value <= 1)
 BETAS = Kind(
     "two numbers from 0 up to but not 1, such as [0.5,0.999]",
     lambda value: isinstance(value, ListConfig) and len(value) == 2
@@ -61,11 +62,12 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("max_steps", "max_epochs"), STEPS),
     **dict.fromkeys(
         ("accumulate", "batch_size", "blocks", "candidates", "channels", "channels_a", "columns",
-         "components", "downsamplings", "every", "every_n_steps", "frames", "interval", "k",
-         "latent_dim", "load_size", "log_every_n_steps", "measured", "modes", "n",
-         "n_critic", "n_images", "n_samples", "num_nodes", "pairs", "pool",
-         "results", "rows", "samples", "size", "steps", "strengths", "test_count", "tile",
-         "train_count", "units", "width", "window", "workers"),
+         "components", "downsamplings", "every", "every_n_steps", "frames", "gradient_every",
+         "interval", "k", "latent_dim", "load_size", "log_every_n_steps", "looks", "measured",
+         "modes", "n", "n_critic", "n_images", "n_samples", "num_nodes", "pairs", "pool",
+         "probe_every_n_steps", "results", "rows", "samples", "scores", "size", "steps",
+         "strengths", "test_count", "tile", "train_count", "units", "width", "window", "windows",
+         "workers"),
         AT_LEAST_1,
     ),
     **dict.fromkeys(
@@ -75,17 +77,18 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         ("clip_gradient", "half_life_kimg", "kimg", "learning_rate", "lr", "radius", "ramp_up",
-         "reach", "speed_kimg", "std", "truncation"),
+         "rate_factor", "reach", "speed_kimg", "std", "truncation"),
         ABOVE_0,
     ),
     **dict.fromkeys(
-        ("classifier_weight", "lambda_adversarial", "lambda_cycle", "lambda_identity",
-         "lambda_l1", "pixel_weight", "prior_weight", "weight", "weight_decay"),
+        ("classifier_weight", "diversity", "grace", "lambda_adversarial", "lambda_cycle",
+         "lambda_identity", "lambda_l1", "least", "margin", "most", "movement", "norm",
+         "pixel_weight", "prior_weight", "spread", "times", "weight", "weight_decay"),
         FROM_0,
     ),
     **dict.fromkeys(
-        ("confidence", "decay_from", "dropout", "label_smoothing", "p", "smoothing",
-         "test_fraction"),
+        ("confidence", "decay", "decay_from", "dropout", "floor", "label_smoothing", "loss_share",
+         "p", "ratio", "share", "smoothing", "test_fraction"),
         SHARE,
     ),
     **dict.fromkeys(
@@ -95,6 +98,7 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(("path", "folder", "train_folder", "test_folder", "data_path", "output"), TEXT),
     "betas": BETAS,
+    "target": SIGN,
 }  # fmt: skip
 NEEDED = {"seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width"}
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
