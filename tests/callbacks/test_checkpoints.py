@@ -1,12 +1,15 @@
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.ema import EMA
 from ganforge.utils.checkpoint_files import is_good
+from ganforge.utils.errors import PreemptedError
 
 
 class Planned:
@@ -100,3 +103,28 @@ def test_best_is_remembered_over_a_resume(
     assert torch.load(folder / "best.ckpt", weights_only=True)["global_step"] == 2
     assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 4
     assert [score.value for score in quality.history] == [9, 5, 3, 4, 6]
+
+
+class BreakAndStop(Callback):
+    """The signal comes in a step that turns the weights to NaN, or in a good one."""
+
+    def __init__(self, broken):
+        self.broken = broken
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step == 3:
+            if self.broken:
+                next(pl_module.parameters()).data.fill_(torch.nan)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("broken", "step"), [(True, 2), (False, 3)])
+def test_a_stop_keeps_the_last_state_that_is_worth_something(
+    broken, step, tiny_gan, tiny_data, tiny_trainer, tmp_path
+):
+    callbacks = [BreakAndStop(broken), Checkpoints(tmp_path / "c", every_n_steps=2)]
+    trainer = tiny_trainer(max_steps=9, callbacks=callbacks)
+    told = "broke its weights .* the state before is kept" if broken else "all is saved"
+    with pytest.raises(PreemptedError, match=told):
+        trainer.fit(tiny_gan(), datamodule=tiny_data())
+    assert torch.load(tmp_path / "c" / "last.ckpt", weights_only=True)["global_step"] == step

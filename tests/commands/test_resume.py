@@ -162,6 +162,21 @@ def test_auto_takes_the_newest_run_of_the_same_configuration(short):
     assert complete_arguments([*RUN, "seed=5", "resume=auto"])[-1] == "resume.auto=true"
 
 
+def test_auto_goes_on_with_more_steps_where_that_is_allowed(short, capfd):
+    assert ganforge("train", *RUN, "resume=auto", *MORE) == 0
+    assert "Going on with outputs/short after step 12." in capfd.readouterr().out
+    assert state(short)["global_step"] == 20
+
+
+@pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_auto_needs_a_folder_where_processes_start_together(variable, short, monkeypatch, capfd):
+    monkeypatch.setenv(variable, "2")
+    assert ganforge("train", *RUN, "resume=auto") == 2
+    assert "name its folder, as in hydra.run.dir=outputs/NAME" in capfd.readouterr().err
+    monkeypatch.setenv(variable, "1")
+    assert complete_arguments([*RUN, "resume=auto"])[-1] == "resume.auto=true"
+
+
 def test_auto_in_a_given_folder_means_that_folder(here):
     command = ["train", *RUN, "resume=auto", "hydra.run.dir=outputs/mine"]
     assert ganforge(*command) == 0

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ganforge.callbacks.doctor.snapshot import weights_are_finite
 from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.loggers import flush
 from ganforge.callbacks.periodic import Periodic
@@ -27,7 +28,8 @@ class Checkpoints(Periodic):
     and takes its predecessor's place when the step is logged, so that what a checkpoint goes on
     from is on the disk. The predecessor of ``last.ckpt`` stays as ``previous.ckpt``.
 
-    On one of ``signals`` it saves at the end of the step and raises ``PreemptedError``.
+    On one of ``signals`` it saves at the end of the step, unless that broke the weights, and raises
+    ``PreemptedError``.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Checkpoints(Periodic):
         self.best_step: int | None = None
         self._stop = StopSignals(signals)
         self._stopped_by: str | None = None
+        self._stopped_well = True
         self._pending: dict[str, str] = {}
 
     def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:  # noqa: ARG002
@@ -67,7 +70,9 @@ class Checkpoints(Periodic):
         """Publish what the step before was saved as: all that it logged is written by now."""
         self._publish(trainer)
         if self._stopped_by:
-            raise PreemptedError(self._stopped_by, trainer.global_step, self.folder.parent)
+            raise PreemptedError(
+                self._stopped_by, trainer.global_step, self.folder.parent, self._stopped_well
+            )
 
     def on_train_batch_end(
         self,
@@ -82,7 +87,12 @@ class Checkpoints(Periodic):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self._stopped_by = self._stop.received()
         if self._stopped_by:
-            self._act_once(trainer, pl_module)
+            # Nobody looked at this step yet: the doctor does so before those that it expects.
+            self._stopped_well = trainer.strategy.reduce_boolean_decision(
+                weights_are_finite(pl_module), all=True
+            )
+            if self._stopped_well:
+                self._act_once(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what training ended with: even of a step that was saved, others acted since."""

@@ -5,7 +5,6 @@
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ganforge.commands.cluster import started_together
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import atomic_path, remove_partials
@@ -79,6 +79,11 @@ def _folder_to_continue(words: Sequence[str]) -> Path | None:
     if given:
         run = Run(Path(given[-1]).resolve())
         return run.folder if run.config.is_file() else None
+    if (processes := started_together()) > 1:
+        raise UserError(
+            f"resume=auto cannot choose one run for {processes} processes that were started "
+            "together: name its folder, as in hydra.run.dir=outputs/NAME"
+        )
     config = _composed(words)
     newest_first = sorted(
         Path(config.paths.outputs).resolve().glob("*/.hydra/config.yaml"),
@@ -96,7 +101,8 @@ def _can_go_on(run: Run, config: DictConfig) -> bool:
         saved = OmegaConf.load(run.config)
     except Exception:  # noqa: BLE001 - a damaged run is not one to choose
         return False
-    if differences(saved, config) or is_locked(run):
+    refused = [key for key in differences(saved, config) if not _allowed(key, config)]
+    if refused or is_locked(run):
         return False
     state = newest_state(run)
     return state is None or state.step < config.trainer.max_steps
@@ -225,19 +231,3 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _allowed(key: str, config: DictConfig) -> bool:
     return any(key == each or key.startswith(f"{each}.") for each in config.resume.allow_change)
-
-
-def requeue_in_slurm() -> str:
-    """Put this SLURM job into the queue again, as ``resume=auto`` asks; returns what was done."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if "SLURM_ARRAY_JOB_ID" in os.environ:
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    if job is None:
-        return ""
-    try:
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-    except OSError as error:
-        return f"SLURM job {job} could not be requeued ({error.strerror}: scontrol)"
-    if done.returncode:
-        return f"SLURM job {job} could not be requeued ({done.stderr.strip()})"
-    return f"SLURM job {job} is in the queue again"

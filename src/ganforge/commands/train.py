@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
+from ganforge.commands.cluster import requeue_in_slurm
 from ganforge.commands.common import build
 from ganforge.commands.devices import batch_norm_options, pick_precision
 from ganforge.commands.locks import locked
@@ -23,7 +24,6 @@ from ganforge.commands.resume import (
     State,
     newest_state,
     prepare_folder,
-    requeue_in_slurm,
     state_to_continue,
 )
 from ganforge.utils.errors import PreemptedError

@@ -31,14 +31,18 @@ class DivergedError(GanforgeError):
 class PreemptedError(GanforgeError):
     """A signal asked a run to stop; its state is saved. The exit code asks to try again later.
 
-    75 is ``EX_TEMPFAIL`` of sysexits.h.
+    75 is ``EX_TEMPFAIL`` of sysexits.h. Where the state of ``step`` was worth nothing, ``saved`` is
+    False, and the one before it stays.
     """
 
     exit_code = 75
 
-    def __init__(self, signal: str, step: int, folder: Path) -> None:
+    def __init__(self, signal: str, step: int, folder: Path, saved: bool = True) -> None:
+        kept = (
+            "all is saved" if saved else "which broke its weights (NaN): the state before is kept"
+        )
         super().__init__(
-            f"{signal}: stopped after step {step}, all is saved; go on with "
+            f"{signal}: stopped after step {step}, {kept}; go on with "
             f"ganforge train resume={shlex.quote(str(folder))}"
         )
         self.signal = signal

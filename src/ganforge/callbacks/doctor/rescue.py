@@ -51,8 +51,8 @@ class Rescue:
         what = f"a number stopped being finite at step {trainer.global_step}"
         if self._good is None:
             raise DivergedError(
-                f"{what} ({told}) and there is no good state to go back to: start again, or go on "
-                "from checkpoints/best.ckpt"
+                f"{what} ({told}) and the state that training began with was not finite either: "
+                "start again with smaller learning rates"
             )
         self._good.restore(trainer, module, self.rate_factor)
         self.returns += 1
