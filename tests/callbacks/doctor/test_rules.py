@@ -94,10 +94,10 @@ SICK = {
         series(critic_update=[0.0, 0.0, 1e-9]),
     ),
     "players_race": (
-        PlayersRace(loss_share=0.9, movement=0.6, looks=3, steps=200),
-        series(critic_loss=1.30, movement=0.65),
+        PlayersRace(loss_share=0.9, movement=0.95, looks=3, steps=200),
+        series(critic_loss=1.30, movement=1.03),
         # In balance D guesses as well, but samples rest.
-        series(critic_loss=1.39, movement=0.15),
+        series(critic_loss=1.39, movement=0.9),
     ),
     "noise_ignored": (
         NoiseIgnored(diversity=1e-3, looks=2),

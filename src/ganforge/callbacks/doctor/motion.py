@@ -44,7 +44,7 @@ class PlayersRace:
     """
 
     loss_share: float = 0.9
-    movement: float = 0.6
+    movement: float = 0.95
     looks: int = 3
     steps: int = 200
 
