@@ -54,7 +54,10 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "spectral": ("+ spectral norm, hinge loss", [*PLAIN, "norm=spectral", "loss=hinge"]),
     "ttur": ("+ two time scales", [*PLAIN, "rates=ttur"]),
     "clip": ("+ gradient clipping at 1", [*PLAIN, "model.clip_gradient=1"]),
+    "accumulate": ("+ gradients of two halves of a batch", [*PLAIN, "model.accumulate=2"]),
+    "linear": ("+ linear schedule", [*PLAIN, "schedule=linear"]),
     "cosine": ("+ cosine schedule", [*PLAIN, "schedule=cosine"]),
+    "warm_up": ("+ warm-up", [*PLAIN, "schedule=warm_up", "model.schedule.warm_up_steps=100"]),
     "recipe": (
         "DCGAN, the default recipe",
         [*PLAIN[:-1], "norm=spectral", "loss=hinge", "augment=translation", *RECIPE],
@@ -125,7 +128,7 @@ def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
         found = finished(folder / data / row, seeds)
         if not found:
             continue
-        best = [min(one["fid"]) for one in found]
+        best = [min(one["fid"][1:]) for one in found]  # the first is untrained
         end = [one["fid"][-1] for one in found]
         collapsed = sum(
             has_collapsed(one["fid"], max(noise, default=one["fid"][0])) for one in found

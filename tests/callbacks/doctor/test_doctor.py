@@ -198,7 +198,7 @@ def test_a_start_without_a_good_state_is_an_error(doctor, tiny_gan, tiny_data, t
     module = tiny_gan()
     next(module.discriminator.parameters()).data.fill_(torch.nan)
     trainer = tiny_trainer(callbacks=[doctor()])
-    with pytest.raises(DivergedError, match="no good state"):
+    with pytest.raises(DivergedError, match="was not finite either"):
         trainer.fit(module, datamodule=tiny_data())
 
 
