@@ -191,6 +191,29 @@ def test_evaluation_goes_both_ways(run, tmp_path, capsys):
     assert said.count("untouched input") == 2
 
 
+@pytest.mark.parametrize(
+    ("fixture", "count", "metric", "ways"),
+    [("run", 6, "fid", ["a_to_b", "b_to_a"]), ("pix2pix_run", 8, "l1_", ["a_to_b"])],
+)
+def test_training_ends_with_the_score_that_evaluation_finds(
+    fixture, count, metric, ways, tmp_path, request
+):
+    """A sweep ranks translators by the mean over directions."""
+    run = request.getfixturevalue(fixture)
+    outcome = json.loads((run / "outcome.json").read_text())
+    values = [
+        r["value"]
+        for r in evaluated(run, tmp_path, f"n={count}", "metrics=basic")
+        if r["metric"] == metric
+    ]
+    assert len(values) == len(ways)
+    assert outcome["value"] == pytest.approx(np.mean(values), rel=1e-4)
+    way = "both" if len(ways) > 1 else ways[0]
+    assert outcome["objective"] == f"{metric}{count}_test_{way}"
+    assert outcome["protocol"]["direction"] == way
+    assert not (run / "checkpoints" / "best.ckpt").exists()
+
+
 def test_translators_are_ranked_by_their_translations(run, tmp_path, capsys):
     """A run that makes worse pictures is behind, though its untouched input is everyone's."""
     runs = [tmp_path / "good", tmp_path / "worse"]

@@ -11,9 +11,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ganforge.callbacks.doctor.snapshot import weights_are_finite
-from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.loggers import flush
 from ganforge.callbacks.periodic import Periodic
+from ganforge.callbacks.score_history import history_of
 from ganforge.callbacks.stop_signals import StopSignals
 from ganforge.utils.checkpoint_files import replace_checkpoint
 from ganforge.utils.errors import PreemptedError, UserError
@@ -23,7 +23,7 @@ from ganforge.utils.files import PARTIAL, explained_writing, file_sha256
 class Checkpoints(Periodic):
     """Writes ``last.ckpt`` every N steps and at the end, and ``best.ckpt`` at the lowest score.
 
-    The score is what an ``ImageQuality`` callback monitors. List this callback last: then its files
+    The score is what a ``ScoreHistory`` monitors. List this callback last: then its files
     hold what the others did in the same step. A file is written and verified at the end of a step,
     and takes its predecessor's place when the step is logged, so that what a checkpoint goes on
     from is on the disk. The predecessor of ``last.ckpt`` stays as ``previous.ckpt``.
@@ -126,8 +126,8 @@ class Checkpoints(Periodic):
         self._pending = {}
 
     def _save_if_best(self, trainer: Trainer) -> None:
-        quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
-        best = quality.best if quality else None
+        scores = history_of(trainer)
+        best = scores.best if scores and scores.is_repeated else None
         if best is not None and best.step == trainer.global_step != self.best_step:
             self.best_step = best.step
             self._save(trainer, "best")

@@ -1,7 +1,5 @@
 """FID, KID and Inception Score of the generator while it trains."""
 
-import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,14 +10,13 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
-from ganforge.callbacks.judge import Judge
+from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import BATCH, RealImages
-from ganforge.utils.files import write_json
 from ganforge.utils.ranks import share_buffers
 
 
@@ -70,12 +67,10 @@ def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], 
     return lambda: torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
 
 
-class ImageQuality(Judge):
+class ImageQuality(ScoreHistory):
     """Scores the averaged generator every N steps, before the first and after the last.
 
-    Scores go to the loggers, to ``scores.json`` with their protocols and, as ``monitored``, to the
-    checkpoint callback. Ranks share the images among them, with the first one's batch statistics,
-    and all take its scores: they must agree on which checkpoint is the best. ``n_images`` are
+    Ranks share the images among them, with the first one's batch statistics. ``n_images`` are
     generated and as many real ones taken, or all where the split has fewer.
     """
 
@@ -90,61 +85,27 @@ class ImageQuality(Judge):
         split: str = "train",
         seed: int = 0,
     ) -> None:
-        super().__init__(every_n_steps, at_start=True)
+        super().__init__(path, every_n_steps, at_start=True)
         if not metrics or isinstance(metrics[0], InceptionScore):
             raise ValueError(
                 "the first of callbacks.image_quality.metrics decides which checkpoint is best: "
                 "put one there of which less is better, such as ganforge.metrics.scores.FID"
             )
         self.features = features
-        self.path = Path(path)
         self.cache_dir = cache_dir
         self.metrics = metrics
         self.n_images = n_images
         self.split = split
         self.seed = seed
-        self.history: list[Score] = []
         self._scorer: Scorer | None = None
 
-    @property
-    def monitored(self) -> list[Score]:
-        """All scores of the first metric, in order: lower is better."""
-        return [score for score in self.history if score.metric == self.metrics[0].name]
-
-    @property
-    def best(self) -> Score | None:
-        """The best monitored score so far; a value that is not finite is none."""
-        finite = (score for score in self.monitored if math.isfinite(score.value))
-        return min(finite, key=lambda score: score.value, default=None)
-
-    @property
-    def newest(self) -> Score | None:
-        """The last monitored score."""
-        return self.monitored[-1] if self.monitored else None
-
-    @property
-    def verdict(self) -> Score | None:
-        """The best monitored score; the newest where none is a finite number."""
-        return self.best or self.newest
-
-    def at(self, step: int) -> list[Score]:
-        """The scores measured at one step."""
-        return [score for score in self.history if score.step == step]
-
-    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        """Measure, log and keep."""
+    def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
+        """Score the averaged generator's images."""
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema:
             share_buffers(pl_module)
             fakes = fake_batches(pl_module, scorer.real.count, self.seed)
-            scores = scorer.score(fakes, Origin(ema=ema, seed=self.seed, step=step))
-        scores = trainer.strategy.broadcast(scores)
-        self.history += scores
-        if trainer.is_global_zero:
-            values = {f"scores/{score.name}": score.value for score in scores}
-            for logger in trainer.loggers:
-                logger.log_metrics({**values, "kimg": pl_module.images_seen / 1000}, step=step)
-            write_json([score.to_dict() for score in self.history], self.path)
+            return scorer.score(fakes, Origin(ema=ema, seed=self.seed, step=step))
 
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
         real = real_images(trainer.datamodule, self.split, self.n_images, self.seed)
@@ -152,11 +113,3 @@ class ImageQuality(Judge):
             self.features, real, self.cache_dir, self.metrics, device=pl_module.device
         )
         return self._scorer
-
-    def state_dict(self) -> dict[str, Any]:
-        """The scores so far, as JSON: a checkpoint holds plain values only."""
-        return {"history": json.dumps([score.to_dict() for score in self.history])}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the scores so far back."""
-        self.history = [Score.from_dict(record) for record in json.loads(state_dict["history"])]

@@ -8,11 +8,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class Periodic(Callback):
     """Calls ``act`` every ``every_n_steps`` generator updates and after the last one, never twice.
 
-    ``at_start`` acts before the first update as well.
+    ``at_start`` acts before the first update as well; ``every_n_steps=None`` is never in between.
     """
 
-    def __init__(self, every_n_steps: int, at_start: bool = False) -> None:
-        if every_n_steps < 1:
+    def __init__(self, every_n_steps: int | None, at_start: bool = False) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
             raise ValueError(
                 f"every_n_steps of {type(self).__name__} must be at least 1, not {every_n_steps}"
             )
@@ -23,6 +23,10 @@ class Periodic(Callback):
     def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Do the work of this callback at ``step``."""
         raise NotImplementedError
+
+    def is_due(self, step: int) -> bool:
+        """Whether a period is over at ``step``."""
+        return self.every_n_steps is not None and step % self.every_n_steps == 0
 
     def _act_once(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step != self._last_step:
@@ -43,7 +47,7 @@ class Periodic(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Act when a period is over."""
-        if trainer.global_step % self.every_n_steps == 0:
+        if self.is_due(trainer.global_step):
             self._act_once(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -50,7 +50,7 @@ class OptunaPruning(Callback):
         """Report a score that was just measured, and stop all ranks where the pruner says so."""
         judge, step = judge_of(trainer), trainer.global_step
         # Ranks that do not measure know when it was time, too: all must meet in the broadcast.
-        if judge is None or step % judge.every_n_steps or self._reported == step:
+        if judge is None or not judge.is_due(step) or self._reported == step:
             return
         self._reported = step
         score, prune = judge.newest, False

@@ -96,7 +96,7 @@ def read_scored(run: Run, wanted: Mapping[str, Any] | None = None) -> Scored:
     files = sorted(run.folder.glob("evaluations/*.json"), key=lambda path: path.stat().st_mtime_ns)
     found = [score for path in reversed(files) for score in read_records(path)]
     if run.scores.is_file():
-        found += _at_best(read_records(run.scores))
+        found += _at_best(read_records(run.scores), _scored_checkpoint(run))
     if not found:
         raise UserError(f"{run.folder} was never scored: ganforge evaluate run={run.folder} n=2000")
     for key, value in (wanted or {}).items():
@@ -120,14 +120,23 @@ def read_records(path: Path) -> list[Score]:
         ) from error
 
 
-def _at_best(history: Sequence[Score]) -> list[Score]:
-    """Of scores taken during training, those of the step whose checkpoint is the best."""
+def _scored_checkpoint(run: Run) -> str:
+    """Name of the checkpoint that the scores of training are of."""
+    best, last = (run.checkpoints / f"{name}.ckpt" for name in ("best", "last"))
+    return "last" if last.is_file() and not best.is_file() else "best"
+
+
+def _at_best(history: Sequence[Score], checkpoint: str) -> list[Score]:
+    """Of scores taken during training, those of the step whose checkpoint is the best.
+
+    ``checkpoint`` is its name: a run that was scored at its end alone has a last one only.
+    """
     if not history:
         return []
-    monitored = [s for s in history if s.metric == history[0].metric and math.isfinite(s.value)]
+    monitored = [s for s in history if s.name == history[0].name and math.isfinite(s.value)]
     best = min(monitored, key=lambda score: score.value, default=history[-1])
     return [
-        replace(score, protocol=replace(score.protocol, checkpoint="best"))
+        replace(score, protocol=replace(score.protocol, checkpoint=checkpoint))
         for score in history
         if score.step == best.step
     ]

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
@@ -70,15 +71,10 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     console = Console()
     kimg = module.images_seen / 1000
     console.print(f"\n[bold]Trained[/] {trainer.global_step} steps on {kimg:.1f} thousand images.")
-    quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
-    if quality and quality.history:
-        first, last = quality.at(quality.history[0].step), quality.at(quality.history[-1].step)
-        columns = {"untrained" if first[0].step == 0 else f"step {first[0].step}": first}
-        columns[f"last (step {last[0].step})"] = last
-        if quality.best:  # there is none where no score was a finite number
-            columns[f"best (step {quality.best.step})"] = quality.at(quality.best.step)
-        console.print(score_table(columns))
-        console.print(f"[dim]{protocol_line(last[0])}[/]\n")
+    scores = history_of(trainer)
+    if scores and scores.history:
+        console.print(score_table(_moments(scores)))
+        console.print(f"[dim]{protocol_line(scores.newest)}[/]\n")
     theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
     if theory:
         console.print(readings_table(theory.readings))
@@ -86,7 +82,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
         console.print(f"{what:<17} {shown(path)}", soft_wrap=True, highlight=False)
     folder = shown(run.folder)
     console.print("\n[bold]Next[/]")
-    if quality:
+    if isinstance(scores, ImageQuality):
         console.print(f"  {typed('ganforge')} generate run={folder} n=64 seed=7", soft_wrap=True)
         console.print(f"  {typed('ganforge')} evaluate run={folder} n=10000", soft_wrap=True)
     if isinstance(module, Translator):
@@ -96,6 +92,18 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
             soft_wrap=True,
         )
     console.print(f"  {typed('tensorboard')} --logdir {folder}", soft_wrap=True)
+
+
+def _moments(history: ScoreHistory) -> dict[str, list[Score]]:
+    """The scores of the first, the last and the best step that was measured."""
+    first, last = history.at(history.history[0].step), history.at(history.history[-1].step)
+    columns = {}
+    if first[0].step != last[0].step:
+        columns["untrained" if first[0].step == 0 else f"step {first[0].step}"] = first
+    columns[f"last (step {last[0].step})"] = last
+    if history.best and first[0].step != last[0].step:  # none where no score was a finite number
+        columns[f"best (step {history.best.step})"] = history.at(history.best.step)
+    return columns
 
 
 def _results(run: Run) -> Iterable[tuple[str, Path]]:

@@ -14,10 +14,10 @@ from ganforge.callbacks.doctor.probe import Probe
 from ganforge.callbacks.doctor.rescue import Rescue
 from ganforge.callbacks.doctor.vitals import Case, Rule, Vitals
 from ganforge.callbacks.doctor.windows import vitals_by_side
-from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.loggers import log_text
 from ganforge.callbacks.periodic import Periodic
 from ganforge.callbacks.progress import ProgressBar
+from ganforge.callbacks.score_history import history_of
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Doctor(Callback):
 
     def _new_scores(self, trainer: Trainer) -> list[Vitals]:
         """Scores since the last look; they are measured after the look at their own step."""
-        quality = next((c for c in trainer.callbacks if isinstance(c, ImageQuality)), None)
+        quality = history_of(trainer)
         scores = quality.monitored if quality else []
         new, self._scores_seen = scores[self._scores_seen :], len(scores)
         return [Vitals(score.step, fid=score.value) for score in new if score.step is not None]
@@ -213,4 +213,4 @@ class Doctor(Callback):
 
 def _is_awaited(trainer: Trainer, step: int) -> bool:
     """Whether a callback will measure or save the state of this step."""
-    return any(isinstance(c, Periodic) and step % c.every_n_steps == 0 for c in trainer.callbacks)
+    return any(isinstance(c, Periodic) and c.is_due(step) for c in trainer.callbacks)

@@ -1,0 +1,83 @@
+"""Scores of a model while it trains: logged, kept with their protocols, the best one known."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+
+from ganforge.callbacks.judge import Judge
+from ganforge.metrics.protocol import Score
+from ganforge.utils.files import write_json
+
+
+class ScoreHistory(Judge):
+    """Scores the averaged networks every N steps and after the last one.
+
+    Scores go to the loggers, to the file ``path`` with their protocols and, as ``monitored``, to
+    the checkpoint callback. All processes take the first one's: they must agree on which checkpoint
+    is the best.
+    """
+
+    def __init__(self, path: str | Path, every_n_steps: int | None, at_start: bool = False) -> None:
+        super().__init__(every_n_steps, at_start)
+        self.path = Path(path)
+        self.history: list[Score] = []
+
+    def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
+        """Score the model: the first score, of which less is better, is the monitored one."""
+        raise NotImplementedError
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether a best state can be told from the last one."""
+        return self.at_start or self.every_n_steps is not None
+
+    @property
+    def monitored(self) -> list[Score]:
+        """All scores of the first name, in order: lower is better."""
+        return [score for score in self.history if score.name == self.history[0].name]
+
+    @property
+    def best(self) -> Score | None:
+        """The best monitored score so far; a value that is not finite is none."""
+        finite = (score for score in self.monitored if math.isfinite(score.value))
+        return min(finite, key=lambda score: score.value, default=None)
+
+    @property
+    def newest(self) -> Score | None:
+        """The last monitored score."""
+        return self.monitored[-1] if self.history else None
+
+    @property
+    def verdict(self) -> Score | None:
+        """The best monitored score; the newest where none is a finite number."""
+        return self.best or self.newest
+
+    def at(self, step: int) -> list[Score]:
+        """The scores measured at one step."""
+        return [score for score in self.history if score.step == step]
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Measure, log and keep."""
+        scores = trainer.strategy.broadcast(self.measure(trainer, pl_module, step))
+        self.history += scores
+        if trainer.is_global_zero:
+            values = {f"scores/{score.name}": score.value for score in scores}
+            for logger in trainer.loggers:
+                logger.log_metrics({**values, "kimg": pl_module.images_seen / 1000}, step=step)
+            write_json([score.to_dict() for score in self.history], self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scores so far, as JSON: a checkpoint holds plain values only."""
+        return {"history": json.dumps([score.to_dict() for score in self.history])}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the scores so far back."""
+        self.history = [Score.from_dict(record) for record in json.loads(state_dict["history"])]
+
+
+def history_of(trainer: Trainer) -> ScoreHistory | None:
+    """The scores that a run is judged by, if it has some."""
+    return next((c for c in trainer.callbacks if isinstance(c, ScoreHistory)), None)

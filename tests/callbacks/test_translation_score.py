@@ -1,0 +1,133 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ganforge.callbacks.judge import judge_of
+from ganforge.callbacks.translation_score import (
+    TranslationDistance,
+    TranslationQuality,
+    mean_score,
+)
+from ganforge.data.source import SPLITS
+from ganforge.data.splits import SplitDataModule
+from ganforge.data.store import Images
+from ganforge.metrics.frechet import frechet_distance, moments
+from ganforge.metrics.scores import FID
+from ganforge.utils.errors import UserError
+
+COUNT = 40
+
+
+class Domain(SplitDataModule):
+    def __init__(self, seed, count=COUNT):
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        images = torch.randint(200, (count, 1, 8, 8), generator=rng, dtype=torch.uint8)
+        self._opened = dict.fromkeys(SPLITS, Images(images, None, None, str(seed)))
+
+    def setup(self, stage=None):
+        pass
+
+
+class Brighter(torch.nn.Module):
+    """Adds 10 from A to B and 30 back."""
+
+    translators = {"a_to_b": "forth", "b_to_a": "back"}  # noqa: RUF012
+    images_seen = 1000
+    device = torch.device("cpu")
+
+    def translate(self, images, direction):
+        torch.rand(())  # as dropout does
+        return images + (10 if direction == "a_to_b" else 30)
+
+
+class Pixels:
+    """Every eighth pixel as a feature."""
+
+    name, sha256, size, resize, dim = "pixels", "0" * 64, 8, "none", 8
+
+    def to(self, device):
+        return self
+
+    def __call__(self, images):
+        return SimpleNamespace(features=images.flatten(1).float()[:, ::8], logits=None)
+
+
+@pytest.fixture
+def trainer():
+    domains = {"a": Domain(1), "b": Domain(2)}
+    return SimpleNamespace(
+        callbacks=[],
+        loggers=[],
+        is_global_zero=True,
+        strategy=SimpleNamespace(broadcast=lambda value: value),
+        datamodule=SimpleNamespace(domain=domains.__getitem__, domains=domains),
+        global_step=20,
+    )
+
+
+def test_both_directions_and_their_mean_by_hand(trainer, tmp_path):
+    quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID()])
+    trainer.callbacks = [quality]
+    before = torch.get_rng_state()
+    quality.on_train_end(trainer, Brighter())
+    assert torch.equal(torch.get_rng_state(), before)
+    both, there, back = quality.history
+    a, b = (
+        trainer.datamodule.domain(side).split("test").images.flatten(1).float()[:, ::8]
+        for side in "ab"
+    )
+    assert there.value == pytest.approx(frechet_distance(moments(b), moments(a + 10)))
+    assert back.value == pytest.approx(frechet_distance(moments(a), moments(b + 30)))
+    assert both.value == pytest.approx((there.value + back.value) / 2)
+    names = ["fid40_test_both", "fid40_test_a_to_b", "fid40_test_b_to_a"]
+    assert [score.name for score in quality.history] == names
+    assert judge_of(trainer).verdict == both
+    assert quality.best.step == 20
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert [record["name"] for record in written] == names
+
+
+def test_pairs_are_measured_by_their_distance(trainer, tmp_path):
+    """A constant difference of 51 of 255 is 0.2."""
+    domains = trainer.datamodule.domains
+    images = domains["a"].split("test").images
+    domains["b"]._opened = dict.fromkeys(SPLITS, Images(images + 51, None, None, "b"))
+    distance = TranslationDistance(tmp_path / "scores.json", n_images=30)
+    module = Brighter()
+    module.translators = {"a_to_b": "forth"}
+    module.translate = lambda images, direction: images
+    distance.on_train_end(trainer, module)
+    (score,) = distance.history
+    assert score.value == pytest.approx(0.2)
+    assert score.name == "l1_30_test_a_to_b"
+    assert (score.protocol.data_hash, score.protocol.ema) == ("b", False)
+
+
+def test_the_mean_is_of_other_data_than_either_direction(trainer, tmp_path):
+    distance = TranslationDistance(tmp_path / "scores.json")
+    ways = distance.measure(trainer, Brighter(), 3)[1:]
+    mean = mean_score(ways)
+    assert mean.protocol.data_hash not in ("1", "2")
+    assert mean.protocol.differences(ways[0].protocol).keys() == {"direction", "data_hash"}
+
+
+def test_it_measures_at_the_end_alone_unless_asked(trainer, tmp_path):
+    seldom = TranslationDistance(tmp_path / "a.json")
+    often = TranslationDistance(tmp_path / "b.json", every_n_steps=10)
+    for callback in (seldom, often):
+        for step in range(1, 26):
+            trainer.global_step = step
+            callback.on_train_batch_end(trainer, Brighter(), None, None, step)
+        callback.on_train_end(trainer, Brighter())
+    assert [s.step for s in seldom.monitored] == [25]
+    assert [s.step for s in often.monitored] == [10, 20, 25]
+
+
+def test_too_few_test_images_are_told_before_training(trainer, tmp_path):
+    trainer.datamodule.domains["b"] = Domain(2, count=1)
+    quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID()])
+    with pytest.raises(UserError, match="there are 1 of b"):
+        quality.on_train_start(trainer, Brighter())
