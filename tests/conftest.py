@@ -25,6 +25,7 @@ class RandomImages(SplitDataModule):
         super().__init__()
         rng = torch.Generator().manual_seed(0)
         count = batch_size * batches
+        self.shape = shape
         self.images = torch.randint(256, (count, *shape), generator=rng, dtype=torch.uint8)
         self.batch_size = batch_size
 

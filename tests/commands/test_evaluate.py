@@ -71,7 +71,7 @@ def test_a_set_against_itself_and_its_copies(tmp_path):
     assert scores["fid"]["value"] == pytest.approx(0, abs=1e-4)
     assert scores["precision"]["value"] == scores["recall"]["value"] == 1
     assert scores["memorisation"]["value"] == 1
-    assert scores["memorisation"]["details"]["n_held_out"] == 12
+    assert scores["memorisation"]["protocol"]["settings"]["n_held_out"] == 12
 
 
 def test_many_sizes_are_read_as_they_are(tmp_path):
@@ -163,7 +163,7 @@ def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys
     records = {r["metric"]: r for r in json.loads(written[0].read_text())}
     assert {"fid", "fid_inf", "memorisation", "ppl", "coverage"} <= set(records)
     assert "class_fid" not in records
-    assert records["memorisation"]["details"]["n_held_out"] == 16
+    assert records["memorisation"]["protocol"]["settings"]["n_held_out"] == 16
     assert (records["fid"]["protocol"]["ema"], records["fid"]["run"]) == (True, "run0")
     capsys.readouterr()
     assert ganforge("compare", "run0", "run1") == 0
@@ -187,6 +187,34 @@ def test_no_evaluation_replaces_another(runs, tmp_path):
     first = [json.loads(path.read_text())[0]["protocol"] for path in files]
     assert sorted(p["checkpoint"] for p in first) == ["best", "best", "best", "last"]
     assert {p["seed"] for p in first} == {1, 2020}
+
+
+def test_held_out_images_are_taken_beside_a_run_and_told(runs, tmp_path):
+    """Other held-out images, another protocol; the Inception Score tells the training data."""
+    shutil.copytree(runs / "run0", tmp_path / "run")
+    held_out = draw(tmp_path / "held_out", 7)
+    quick = ["run=run", "n=12", "path_pairs=4", f"paths.data_dir={runs}/data"]
+    own, other = (evaluated(*quick, *more) for more in ([], [f"held_out={held_out}"]))
+    a, b = (scores["memorisation"]["protocol"]["settings"] for scores in (own, other))
+    assert (a["n_training"], a["n_held_out"], b["n_held_out"]) == (32, 16, 7)
+    assert a["training_hash"] == b["training_hash"] == own["fid"]["protocol"]["data_hash"]
+    assert a["held_out_hash"] != b["held_out_hash"]
+    for metric in ("is", "ppl"):
+        settings = own[metric]["protocol"]["settings"]
+        assert (settings["data"], settings["shape"]) == (a["training_hash"], "3×32×32")
+    trained = json.loads((runs / "run0" / "scores.json").read_text())
+    assert trained[0]["protocol"]["data_hash"] == a["training_hash"]
+
+
+def test_an_extra_that_fails_loses_nothing(runs, tmp_path, monkeypatch, capsys):
+    def breaks(*arguments):
+        raise RuntimeError("out of memory\nat length")
+
+    monkeypatch.setattr("ganforge.commands.path_length.path_lengths", breaks)
+    scores = evaluated(f"run={runs}/run0", "n=12", "metrics=basic", f"paths.data_dir={runs}/data")
+    assert set(scores) == {"fid", "kid", "is"}
+    told = "left out: path length failed (RuntimeError: out of memory)"
+    assert told in capsys.readouterr().out
 
 
 def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
@@ -213,6 +241,26 @@ def test_a_conditional_run_is_scored_by_class(tmp_path, capsys):
     assert "left out: the perceptual path length, as the model is conditional" in (
         capsys.readouterr().out
     )
+
+
+def test_a_classifier_is_trained_on_what_a_conditional_run_makes(tmp_path, monkeypatch, capsys):
+    run = ["conditioning=projection", "hydra.run.dir=run", "logger=[]"]
+    data = ["data.source.train_count=128", "data.source.test_count=20"]
+    assert ganforge("train", *TINY, *TINY_AVATARS, *data, *run) == 0
+    cas = ["run=run", "metrics=basic", "classifier=cas", "classifier.epochs=1"]
+    scores = evaluated(*cas, "n=128", "classifier.widths=[4]")
+    told = scores["class_accuracy"]
+    assert 0 <= told["interval"][0] <= told["value"] <= told["interval"][1] <= 1
+    assert (told["value"] * 20) % 1 == pytest.approx(0, abs=1e-6)
+    assert told["details"]["n_test"] == 20
+    settings = told["protocol"]["settings"]
+    assert (settings["epochs"], settings["widths"]) == (1, "[4]")
+    assert settings["train_hash"] == scores["fid"]["protocol"]["data_hash"]
+    assert told["protocol"]["n_fake"] == 128
+    # What cannot be is said before anything is computed.
+    monkeypatch.setattr("ganforge.metrics.scorer.extract", None)
+    assert ganforge("evaluate", *CNN, *cas, "n=100") == 2
+    assert "classification accuracy score needs at least 128 images" in capsys.readouterr().err
 
 
 def test_an_accuracy_score_needs_a_conditional_model(tmp_path, capsys):

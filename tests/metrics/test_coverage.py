@@ -5,7 +5,7 @@ from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.coverage import Coverage, Density, Memorisation, Precision, Recall
 from ganforge.metrics.features import Features
 from ganforge.metrics.neighbours import nearest
-from ganforge.metrics.statistics import RealFeatures
+from ganforge.metrics.statistics import RealFeatures, RealImages
 from ganforge.utils.errors import UserError
 
 
@@ -62,20 +62,27 @@ def test_memorisation_tells_copies_from_new_images():
     training, held_out = gaussian(300), gaussian(200, seed=1)
 
     def measured(fake):
-        return Memorisation()(Comparison(None, fake, training, held_out))
+        sets = [
+            RealFeatures(found, None, RealImages(list, len(found), name, name))
+            for name, found in (("aa", training), ("bb", held_out))
+        ]
+        return Memorisation()(Comparison(None, fake, *sets))
 
     assert measured(gaussian(200, seed=2)).value == pytest.approx(0.5, abs=0.08)
     copies = measured(Features(training.features[:50] + 1e-3, None))
     assert copies.value == 1
     assert measured(gaussian(50, 9, seed=2)).value == 0
     assert dict(copies.details)["median_distance"] < 0.01
+    assert copies.settings == (
+        ("n_training", 300), ("training_hash", "aa"), ("n_held_out", 200), ("held_out_hash", "bb"),
+    )  # fmt: skip
     low, high = measured(gaussian(200, seed=2)).interval
     assert low < 0.5 < high
 
 
 def test_memorisation_needs_held_out_images():
     with pytest.raises(UserError, match=r"held_out=FOLDER"):
-        Memorisation()(Comparison(None, gaussian(5), gaussian(5), None))
+        Memorisation()(Comparison(None, gaussian(5), RealFeatures(gaussian(5)), None))
 
 
 def test_nearest_distances_are_exact_enough():

@@ -7,7 +7,8 @@ from torch.utils.data import Dataset
 
 from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features, extract
-from ganforge.metrics.scorer import Origin, Scorer
+from ganforge.metrics.protocol import refuse_unlike
+from ganforge.metrics.scorer import Origin, Scorer, subject
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages
 from ganforge.utils.errors import UserError
@@ -175,6 +176,44 @@ def test_every_score_carries_its_protocol(scorer, images):
         assert dict(score.libraries).keys() >= {"torch", "torch-fidelity", "ganforge"}
     assert (scores[0].protocol.n_real, scores[0].protocol.data_hash) == (1500, "hash")
     assert (scores[2].protocol.n_real, scores[2].protocol.data_hash) == (0, "")
+
+
+def test_scores_without_real_images_tell_what_the_model_learned(scorer, images):
+    """An Inception Score of faces is not ranked beside one of digits, nor sizes together."""
+    about = [subject("ab", (3, 32, 32)), subject("ab", (3, 64, 64)), subject("cd", (3, 32, 32))]
+    scores = [scorer.score(images(100, 2), Origin(subject=a)) for a in about]
+    faces, larger, digits = (next(s for s in told if s.metric == "is") for told in scores)
+    for other, told in ((larger, "shape '3×32×32' against '3×64×64'"), (digits, "data 'ab' again")):
+        with pytest.raises(UserError, match=told):
+            refuse_unlike([faces, other])
+    refuse_unlike(told[0] for told in scores)  # FID names its data itself
+
+
+class Fails:
+    """A metric whose arithmetic breaks down."""
+
+    name, paired = "broken", True
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, sides):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [np.linalg.LinAlgError("no convergence"), torch.linalg.LinAlgError("singular"), MemoryError()],
+)
+def test_a_metric_that_fails_loses_no_other(error, scorer, images):
+    scorer.metrics = (Fails(error), FID())
+    fakes = RealImages(lambda: images(30, 2), 30, "", "fake")
+    (fid,), (told,) = scorer.attempt(fakes, Origin())
+    assert fid.metric == "fid"
+    assert told.startswith("broken failed (")
+    scorer.metrics = (Fails(error),)
+    with pytest.raises(UserError, match="broken failed"):
+        scorer.attempt(fakes, Origin())
 
 
 def test_measuring_never_moves_a_global_random_state(scorer, images):

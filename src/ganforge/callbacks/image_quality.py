@@ -14,7 +14,7 @@ from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Origin, Scorer
+from ganforge.metrics.scorer import Origin, Scorer, subject
 from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import BATCH, RealImages
 from ganforge.utils.ranks import share_buffers
@@ -105,7 +105,9 @@ class ImageQuality(ScoreHistory):
         with averaged(trainer, pl_module) as ema:
             share_buffers(pl_module)
             fakes = fake_batches(pl_module, scorer.real.count, self.seed)
-            return scorer.score(fakes, Origin(ema=ema, seed=self.seed, step=step))
+            data = trainer.datamodule
+            about = subject(data.content_hash("train"), data.shape)
+            return scorer.score(fakes, Origin(ema, self.seed, step, subject=about))
 
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
         real = real_images(trainer.datamodule, self.split, self.n_images, self.seed)

@@ -71,7 +71,7 @@ KINDS: dict[str, Kind] = {
         AT_LEAST_1,
     ),
     **dict.fromkeys(
-        ("listed", "neighbours", "overlap", "path_length", "pool_size", "shift",
+        ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size", "shift",
          "shown", "warm_up_steps"),
         AT_LEAST_0,
     ),

@@ -1,6 +1,6 @@
 """``ganforge evaluate``: score a trained generator, or any images against any others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.bars import Bars
-from ganforge.commands.class_accuracy import class_accuracy
+from ganforge.commands.class_accuracy import class_accuracy, need_classes
 from ganforge.commands.common import LoadedRun, build, build_data, load_run, pick_device
 from ganforge.commands.distributed import in_processes
 from ganforge.commands.evaluate_translation import evaluate_translation
@@ -20,7 +20,7 @@ from ganforge.commands.sources import DEFAULT_COUNT, Source, in_channels, of_spl
 from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scorer import FAILURES, Origin, Scorer, failure, subject
 from ganforge.metrics.statistics import RealImages
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
@@ -67,6 +67,7 @@ def _translator(config: DictConfig, spec: str) -> LoadedRun | None:
 
 def _evaluate(config: DictConfig, fake: Source) -> None:
     sides = choose(config, fake)
+    need_classes(config, sides)
     extractor = build_extractor(config, sides)
     metrics = [m for m in build(config.metrics).values() if _applies(m, sides)]
     with Bars() as bars:
@@ -80,14 +81,24 @@ def _evaluate(config: DictConfig, fake: Source) -> None:
             held_out=sides.held_out,
             bars=bars,
         )
-        origin = fake.origin(sides.fakes.seed)
+        origin = _origin(config, sides)
         scores, left_out = scorer.attempt(sides.fakes, origin)
         for extra in (path_length, class_accuracy):
-            more, note = extra(config, sides, scorer, origin)
+            try:
+                more, note = extra(config, sides, scorer, origin)
+            except FAILURES as error:  # the scores so far are not lost
+                more, note = [], failure(extra.__name__.replace("_", " "), error)
             scores += more
             left_out += [note] if note else []
     if world()[0] == 0:
         tell(config, sides, scores, left_out)
+
+
+def _origin(config: DictConfig, sides: Sides) -> Origin:
+    """What the records tell of the scored images."""
+    shape = (config.channels or sides.fake.channels, sides.fake.size)
+    about = subject((sides.training or sides.reals).data_hash, shape)
+    return replace(sides.fake.origin(sides.fakes.seed), subject=about)
 
 
 def _applies(metric: Metric, sides: Sides) -> bool:
@@ -99,10 +110,8 @@ def choose(config: DictConfig, fake: Source) -> Sides:
     """Both sides' images; the real ones of a run are those of its own data."""
     if config.real is not None:
         real = open_source(config.real, config)
-        training = held_out = None
-        if config.held_out is not None:
-            training = real.take(None, config.seed)
-            held_out = open_source(config.held_out, config).take(None, config.seed)
+        training = real.take(None, config.seed) if config.held_out is not None else None
+        held_out = None
     elif fake.loaded is not None:
         data = build_data(fake.loaded, config.data_path)
         split = config.split or "train"
@@ -113,6 +122,8 @@ def choose(config: DictConfig, fake: Source) -> Sides:
         )
     else:
         raise UserError(f"real must be given: what is {fake.name} to be compared with?")
+    if config.held_out is not None:
+        held_out = open_source(config.held_out, config).take(None, config.seed)
     n = config.n if fake.count is not None else config.n or DEFAULT_COUNT
     fakes, reals = fake.take(n, config.seed), real.take(n, config.seed)
     chosen = [fakes, reals, training, held_out]

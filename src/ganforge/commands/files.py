@@ -45,6 +45,12 @@ class ImageFiles:
         self.count = len(self.listing.names)
         self.channels = 1 if all(self.scan.grey) else 3
 
+    @property
+    def sides(self) -> str:
+        """Height and width that all images have, in words."""
+        sizes = set(self.scan.sizes) if self.size is None else {(self.size, self.size)}
+        return "×".join(map(str, reversed(sizes.pop()))) if len(sizes) == 1 else "many sizes"
+
     def pick(self, n: int, seed: int) -> RealImages:
         """``n`` images, the same ones for the same seed."""
         order = np.arange(self.count)

@@ -1,7 +1,7 @@
 """Where images to compare come from: a run, a bundle, a data set's split, a folder, a zip."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,8 @@ class Source:
     """Images with a name; ``pick(n, seed)`` chooses or makes ``n`` of them.
 
     ``count`` is None for a generator, which has as many as one likes. ``config`` composes the
-    features that fit, where there are some. ``loaded`` is the run that makes the images.
+    features that fit, where there are some. ``loaded`` is the run that makes the images. ``size``
+    is the images' height and width in words.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Source:
     pick: Callable[[int, int], RealImages]
     config: DictConfig | None = None
     loaded: LoadedRun | None = None
+    size: str = ""
 
     def take(self, n: int | None, seed: int) -> RealImages:
         """``n`` images, at most all; None: all, or ``DEFAULT_COUNT`` of a generator."""
@@ -72,7 +74,7 @@ def open_source(spec: str, config: DictConfig) -> Source:
         return of_run(load_run(path.parent, config.checkpoint, config.device))
     if path.exists():
         files = ImageFiles(path, config.size, Path(config.paths.data_dir).expanduser())
-        return Source(spec, files.count, files.channels, files.pick)
+        return Source(spec, files.count, files.channels, files.pick, size=files.sides)
     name, _, split = spec.partition(":")
     if (config_dir() / "data" / f"{name}.yaml").is_file():
         return _of_data_set(name, split or "train", config)
@@ -100,7 +102,8 @@ def of_run(loaded: LoadedRun) -> Source:
             fake_labels(loaded.module, n, seed),
         )
 
-    return Source(name, None, loaded.config.data.shape[0], pick, loaded.config, loaded)
+    channels, *sides = loaded.config.data.shape
+    return Source(name, None, channels, pick, loaded.config, loaded, _sides(sides))
 
 
 def refuse_broken(loaded: LoadedRun) -> None:
@@ -140,8 +143,12 @@ def of_split(name: str, data: Any, split: str, config: DictConfig) -> Source:
         raise UserError(f"{name} holds pairs or two domains: name a data set of single images")
     if len(data.shape) != 3:
         raise UserError(f"{name} holds points, not images")
-    count = len(data.split(split))
-    return Source(name, count, data.channels, partial(real_images, data, split), config)
+    count, pick = len(data.split(split)), partial(real_images, data, split)
+    return Source(name, count, data.channels, pick, config, size=_sides(data.shape[1:]))
+
+
+def _sides(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape))
 
 
 def in_channels(images: RealImages, channels: int) -> RealImages:

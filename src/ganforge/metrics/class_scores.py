@@ -78,9 +78,13 @@ class ClassAccuracy:
     seed: int = 0
     name: ClassVar[str] = "class_accuracy"
 
+    def check(self, made: int, real: int) -> None:
+        """Raise a UserError if so many images are too few to train with."""
+        need_images(min(made, real), BATCH, "the classification accuracy score")
+
     def __call__(self, made: Labelled, real: Labelled, test: Labelled) -> Value:
         """Higher is better; each set has one head, ``class``."""
-        need_images(min(len(made), len(real)), BATCH, "the classification accuracy score")
+        self.check(len(made), len(real))
         right = self._right(made, test)
         ceiling = float(self._right(real, test).mean())
         settings = (("epochs", self.epochs), ("widths", str(list(self.widths))))

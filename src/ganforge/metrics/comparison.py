@@ -55,8 +55,8 @@ class Comparison:
 
     real: RealFeatures | None
     fake: Features
-    training: Features | None = None
-    held_out: Features | None = None
+    training: RealFeatures | None = None
+    held_out: RealFeatures | None = None
 
     @property
     def fewest(self) -> int:

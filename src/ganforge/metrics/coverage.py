@@ -98,17 +98,26 @@ class Memorisation:
                 "held_out=DATA:test, or leave ganforge.metrics.coverage.Memorisation out."
             )
         need_images(len(sides.held_out), 2, "memorisation")
-        training = sides.training.features
+        training = sides.training.features.features
         fake = nearest(sides.fake.features, training).double().numpy()
-        held_out = np.sort(nearest(sides.held_out.features, training).double().numpy())
+        others = sides.held_out.features.features
+        held_out = np.sort(nearest(others, training).double().numpy())
         farther = len(held_out) - np.searchsorted(held_out, fake, side="right")
         not_nearer = len(held_out) - np.searchsorted(held_out, fake, side="left")
         chance = (farther + not_nearer) / 2 / len(held_out)
         details = {
             "median_distance": float(np.median(fake)),
             "median_distance_held_out": float(np.median(held_out)),
-            "n_training": len(training),
-            "n_held_out": len(held_out),
         }
-        interval = bootstrap.of_mean(chance, SEED)
-        return Value(float(chance.mean()), interval=interval, details=details)
+        sets = {"training": sides.training, "held_out": sides.held_out}
+        return Value(
+            float(chance.mean()),
+            settings=tuple(
+                (name, value)
+                for what, found in sets.items()
+                for name, value in ((f"n_{what}", len(found)), (f"{what}_hash", found.data_hash))
+            ),
+            notes=tuple(found.note for found in sets.values() if found.note),
+            interval=bootstrap.of_mean(chance, SEED),
+            details=details,
+        )

@@ -14,13 +14,29 @@ from torch import Tensor
 from ganforge import __version__
 from ganforge.metrics.comparison import Comparison, Metric, Value
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
-from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.protocol import Protocol, Score, Settings
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
-from ganforge.utils.errors import UserError
+from ganforge.utils.errors import GanforgeError, UserError
 
 Bars = Callable[[str, int], Progress | None]
 DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
+# What a metric may end with; it must not cost the others' values. numpy's LinAlgError is a
+# ValueError, torch's a RuntimeError.
+FAILURES = (GanforgeError, ArithmeticError, MemoryError, RuntimeError, ValueError)
+
+
+def failure(what: str, error: BaseException) -> str:
+    """Why a score is left out, in a sentence."""
+    if isinstance(error, GanforgeError):
+        return str(error)
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return f"{what} failed ({type(error).__name__}: {reason})"
+
+
+def subject(data_hash: str, shape: Sequence[object]) -> Settings:
+    """What tells scores that look at no real images apart: the data, and the images' shape."""
+    return ("data", data_hash), ("shape", "×".join(map(str, shape)))
 
 
 def library_versions() -> tuple[tuple[str, str], ...]:
@@ -34,7 +50,8 @@ class Origin:
     """Where scored images come from, as far as their scores must tell.
 
     ``seed`` chose the noise; the others are as in ``Protocol`` and ``Score``. The defaults are
-    those of images that no trained model made.
+    those of images that no trained model made. ``subject`` enters the settings of scores that look
+    at no real images: the Inception Score of faces says nothing of that of digits.
     """
 
     ema: bool | None = None
@@ -43,6 +60,7 @@ class Origin:
     checkpoint: str = ""
     direction: str = ""
     run: str | None = None
+    subject: Settings = ()
 
 
 class Scorer:
@@ -105,7 +123,7 @@ class Scorer:
     def attempt(self, fakes: RealImages, origin: Origin) -> tuple[list[Score], list[str]]:
         """Score a set by every metric that it allows, and tell of those that it does not.
 
-        Raises what the first metric says if there is none.
+        A metric that fails is left out, too. Raises what the first one says if none is left.
         """
         reals = self._reals()  # first: writing them into the cache takes memory for a moment
         bar = self.bars(f"features of {fakes.split}", fakes.count)
@@ -118,23 +136,23 @@ class Scorer:
         for metric in self.metrics:
             try:
                 value = metric(sides)
-            except UserError as error:
-                errors.append(error)
+            except FAILURES as error:
+                errors.append(failure(metric.name, error))
                 continue
             scores.append(self.record(metric.name, value, len(told), metric.paired, origin))
             if bar is not None:
                 bar(1)
         if not scores:
-            raise errors[0] if errors else UserError("There is no metric: choose metrics=all.")
-        return scores, [str(error) for error in errors]
+            raise UserError(errors[0] if errors else "There is no metric: choose metrics=all.")
+        return scores, errors
 
     def _reals(self) -> dict[str, Any]:
         """Features of the real side, by their names in ``Comparison``."""
         paired = any(metric.paired for metric in self.metrics)
         return {
             "real": self.real_features if paired else None,
-            "training": self.training and self.features_of(self.training).features,
-            "held_out": self.held_out and self.features_of(self.held_out).features,
+            "training": self.training and self.features_of(self.training),
+            "held_out": self.held_out and self.features_of(self.held_out),
         }
 
     def record(self, name: str, value: Value, n_fake: int, paired: bool, origin: Origin) -> Score:
@@ -149,7 +167,7 @@ class Scorer:
             n_real=len(real) if real else 0,
             split=self.real.split if real else "",
             data_hash=self.real.data_hash if real else "",
-            settings=value.settings,
+            settings=value.settings if paired else value.settings + origin.subject,
             checkpoint=origin.checkpoint,
             direction=origin.direction,
             seed=origin.seed,

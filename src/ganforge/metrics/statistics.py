@@ -70,6 +70,11 @@ class RealFeatures:
         """Mean and covariance."""
         return moments(self.features.features)
 
+    @property
+    def data_hash(self) -> str:
+        """Content hash of the set which the images were chosen from."""
+        return self.images.data_hash if self.images else ""
+
     @cached_property
     def labels(self) -> Tensor | None:
         """The classes of the images, where they are known."""
