@@ -1,8 +1,12 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
 from ganforge.metrics.comparison import Comparison
+from ganforge.metrics.coverage import Density, Precision
 from ganforge.metrics.features import Features
 from ganforge.metrics.frechet import frechet_distance, moments
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
@@ -78,7 +82,7 @@ def test_infinite_fid_tells_its_smallest_subset():
     }
 
 
-@pytest.mark.parametrize("metric", [FID(), FIDInfinity(), KID(10, 200), InceptionScore(2)])
+@pytest.mark.parametrize("metric", [FID(20), FIDInfinity(), KID(10, 200), InceptionScore(2)])
 def test_intervals_are_as_wide_as_values_of_new_samples_vary(metric):
     """The bootstrap of one sample against the spread over independent ones."""
     real = gaussian(2000)
@@ -98,3 +102,35 @@ def test_few_images_are_noted():
     (note,) = FID()(compared(gaussian(8, seed=1), gaussian(8))).notes
     assert note.startswith("8 images for 8 features")
     assert FID()(compared(gaussian(9, seed=1), gaussian(9))).notes == ()
+
+
+def test_replicates_are_paid_for_where_they_are_asked_for(monkeypatch):
+    """During training a score of FID is one distance; with an interval, one and its replicates."""
+    taken = []
+
+    def counted(one, other):
+        taken.append(one)
+        return frechet_distance(one, other)
+
+    for module in ("scores", "comparison"):
+        monkeypatch.setattr(f"ganforge.metrics.{module}.frechet_distance", counted)
+    sides = compared(gaussian(50, seed=1), gaussian(60))
+    plain = FID()(sides)
+    assert (len(taken), plain.interval) == (1, None)
+    with_interval = FID(replicates=7)(sides)
+    assert len(taken) == 1 + 1 + 7
+    assert with_interval.value == plain.value
+    assert with_interval.interval[0] < plain.value < with_interval.interval[1]
+    assert with_interval.settings == plain.settings == ()
+
+
+def test_what_was_compared_is_forgotten_afterwards():
+    """Training scores hundreds of times: features must not outlive their scores."""
+    sides = compared(gaussian(50, seed=1), gaussian(60))
+    for metric in (FID(replicates=2), Precision(), Density()):
+        metric(sides)
+        metric(sides)
+    features = weakref.ref(sides.fake.features)
+    del sides
+    gc.collect()
+    assert features() is None

@@ -71,8 +71,8 @@ KINDS: dict[str, Kind] = {
         AT_LEAST_1,
     ),
     **dict.fromkeys(
-        ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size", "shift",
-         "shown", "warm_up_steps"),
+        ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size",
+         "replicates", "shift", "shown", "warm_up_steps"),
         AT_LEAST_0,
     ),
     **dict.fromkeys(

@@ -1,7 +1,8 @@
 """What metrics look at: generated and real features, and what several metrics need of both."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property, wraps
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -13,8 +14,6 @@ from ganforge.metrics.neighbours import block_rows, density_and_coverage
 from ganforge.metrics.protocol import Settings
 from ganforge.metrics.statistics import RealFeatures
 from ganforge.utils.errors import UserError
-
-FRECHET_REPLICATES = 20  # each costs a covariance and its eigenvalues
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,19 @@ class Metric(Protocol):
         ...
 
 
+def kept(method: Callable) -> Callable:
+    """Keep results in ``self.results``: functools.cache would keep the object itself for ever."""
+
+    @wraps(method)
+    def looked_up(self: "Comparison", *arguments: Any) -> Any:
+        key = method.__name__, *arguments
+        if key not in self.results:
+            self.results[key] = method(self, *arguments)
+        return self.results[key]
+
+    return looked_up
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Features of both sides; ``training`` and ``held_out`` are whole splits, for memorisation.
@@ -57,6 +69,7 @@ class Comparison:
     fake: Features
     training: RealFeatures | None = None
     held_out: RealFeatures | None = None
+    results: dict[tuple, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def fewest(self) -> int:
@@ -68,17 +81,17 @@ class Comparison:
         """Mean and covariance of the generated features."""
         return moments(self.fake.features)
 
-    @cached_property
-    def frechet_replicates(self) -> np.ndarray:
-        """FID of bootstrapped generated features."""
-        return self.frechet_of(resample(len(self.fake), FRECHET_REPLICATES, seed=0))
+    @kept
+    def frechet_replicates(self, count: int) -> np.ndarray:
+        """FIDs of ``count`` bootstrapped sets of generated features."""
+        return self.frechet_of(resample(len(self.fake), count, seed=0))
 
     def frechet_of(self, subsets: Any) -> np.ndarray:
         """FID of each subset of the generated features, given by its indices."""
         features, real = self.fake.features, self.real.moments
         return np.array([frechet_distance(real, moments(features, chosen)) for chosen in subsets])
 
-    @cache  # noqa: B019 - lives as long as the features it was made of
+    @kept
     def precision_recall(self, k: int) -> tuple[float, float]:
         """Share of generated images near real ones, and the reverse."""
         from torch_fidelity.metric_prc import (
@@ -99,7 +112,7 @@ class Comparison:
         )
         return told[KEY_METRIC_PRECISION], told[KEY_METRIC_RECALL]
 
-    @cache  # noqa: B019
+    @kept
     def density_coverage(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Density of every generated image, and whether each real one is reached."""
         need_images(len(self.real), k + 1, "density and coverage")

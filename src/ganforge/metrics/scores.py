@@ -17,8 +17,13 @@ KID_REFERENCES = 5000  # images of each side that the interval of KID looks at
 
 @dataclass(frozen=True)
 class FID:
-    """Fréchet distance of two Gaussians fitted to features (Heusel et al. 2017)."""
+    """Fréchet distance of two Gaussians fitted to features (Heusel et al. 2017).
 
+    ``replicates`` are bootstrapped sets for the interval; each costs another FID, so that training
+    takes none. They change nothing of the value.
+    """
+
+    replicates: int = 0
     name: ClassVar[str] = "fid"
     paired: ClassVar[bool] = True
 
@@ -26,8 +31,17 @@ class FID:
         """Lower is better; 0 is the distance of a set to itself."""
         need_images(sides.fewest, 2, "FID")
         value = frechet_distance(sides.real.moments, sides.fake_moments)
-        interval = bootstrap.of_spread(value, sides.frechet_replicates)
+        interval = _interval(value, sides, self.replicates)
         return Value(value, notes=singular(sides.fewest, sides.fake_moments), interval=interval)
+
+
+def _interval(
+    value: float, sides: Comparison, replicates: int, widen: float = 1.0
+) -> bootstrap.Interval | None:
+    """None where so few replicates have no spread."""
+    if replicates < 2:
+        return None
+    return bootstrap.of_spread(value, sides.frechet_replicates(replicates), widen)
 
 
 def singular(count: int, moments: object) -> tuple[str, ...]:
@@ -48,6 +62,7 @@ class FIDInfinity:
     points: int = 15
     smallest: int = 5000
     rng_seed: int = 2020
+    replicates: int = 20
     name: ClassVar[str] = "fid_inf"
     paired: ClassVar[bool] = True
 
@@ -65,11 +80,13 @@ class FIDInfinity:
         value = float(weights @ fids)
         # A subset of N of n images varies n/N times as much around the FID of infinitely many.
         widen = np.sqrt(1 + (weights**2 * (count / sizes - 1)).sum())
+        settings = {**asdict(self), "smallest": smallest}
+        settings.pop("replicates")  # they change nothing of the value
         return Value(
             value,
-            settings=tuple({**asdict(self), "smallest": smallest}.items()),
+            settings=tuple(settings.items()),
             notes=singular(min(smallest, len(sides.real)), sides.fake_moments),
-            interval=bootstrap.of_spread(value, sides.frechet_replicates, widen),
+            interval=_interval(value, sides, self.replicates, widen),
         )
 
 
