@@ -1,5 +1,5 @@
 import pytest
-from fault_harness import FAST, SMALL, STEPS, Lab, outcome
+from fault_harness import Lab, outcome, overrides_of
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def whole(data, tmp_path_factory):
     def make(model, ranks=1):
         if (model, ranks) not in found:
             folder = tmp_path_factory.mktemp(f"whole-{model}-{ranks}") / "run"
-            assert Lab(data, [*SMALL[model], *FAST, STEPS], ranks).run(folder) == [0] * ranks
+            assert Lab(data, overrides_of(model), ranks).run(folder) == [0] * ranks
             found[model, ranks] = outcome(folder)
         return found[model, ranks]
 
@@ -25,4 +25,4 @@ def whole(data, tmp_path_factory):
 @pytest.fixture
 def lab(data):
     """Runs of the smallest model."""
-    return Lab(data, [*SMALL["gan"], *FAST, STEPS])
+    return Lab(data, overrides_of("gan"))

@@ -61,7 +61,28 @@ SMALL = {
     ],
 }  # fmt: skip
 
+# What else has a state of its own: for the full set of tests.
+MORE = {
+    "sngan-ada-consistency": [
+        "model=sngan", *FACES, "model.n_critic=2", "augment=ada", "regularizer=[consistency]",
+        "model.generator.width=2", "model.discriminator.width=2",
+    ],
+    "r3gan-noise-warm_up": [
+        "model=r3gan", *FACES, "noise=instance", "schedule=warm_up", "model.generator.width=4",
+        "model.generator.blocks=1", "model.generator.group_size=2",
+    ],
+    "dcgan-lecam-lazy_r1-bf16": [
+        "model=dcgan", *FACES, "regularizer=[lecam,lazy_r1]", "norm=spectral",
+        "model.generator.width=4", "model.discriminator.width=4", "trainer.precision=bf16-mixed",
+    ],
+}  # fmt: skip
 STEPS = "trainer.max_steps=14"
+
+
+def overrides_of(name: str) -> list[str]:
+    """The overrides of a short run of a configuration in ``SMALL`` or ``MORE``."""
+    return [*FAST, STEPS, *{**SMALL, **MORE}[name]]
+
 
 Fault = Callable[[], None]  # called in the process that it harms; it travels there by pickle
 

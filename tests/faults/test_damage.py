@@ -9,13 +9,11 @@ import subprocess
 import pytest
 import torch
 from fault_harness import (
-    FAST,
-    SMALL,
-    STEPS,
     Lab,
     damage,
     kill_in_step,
     outcome,
+    overrides_of,
     slow_disk,
 )
 
@@ -28,7 +26,7 @@ from ganforge.utils.runs import Run
 def killed(data, tmp_path_factory):
     """A run that was killed in step 11: checkpoints of 8 and 4, records up to 9."""
     folder = tmp_path_factory.mktemp("killed") / "run"
-    Lab(data, [*SMALL["gan"], *FAST, STEPS]).run(folder, fault=kill_in_step(11))
+    Lab(data, overrides_of("gan")).run(folder, fault=kill_in_step(11))
     assert newest_state(Run(folder)).step == 8
     return folder
 
@@ -152,7 +150,7 @@ def small_disk(tmp_path):
 )
 def test_a_full_disk_is_one_sentence_and_harms_nothing(free_kb, logger, data, whole, small_disk):
     folder = small_disk / "run"
-    lab = Lab(data, [*SMALL["gan"], *FAST, STEPS, f"logger={logger}"])
+    lab = Lab(data, [*overrides_of("gan"), f"logger={logger}"])
     assert lab.run(folder, fault=kill_in_step(6))[0] < 0
     ballast = small_disk / "ballast"
     left = shutil.disk_usage(small_disk).free - 1024 * free_kb

@@ -3,13 +3,15 @@
 import signal
 
 import pytest
-from fault_harness import FAST, SMALL, STEPS, Lab, kill_at_write, kill_in_step, outcome
+from fault_harness import MORE, SMALL, Lab, kill_at_write, kill_in_step, outcome, overrides_of
 
 
-@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize(
+    "model", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
+)
 def test_killed_twice_and_resumed(model, data, whole, tmp_path):
     """Once in the middle of an epoch, once where an epoch and a checkpoint meet."""
-    folder, lab = tmp_path / "run", Lab(data, [*SMALL[model], *FAST, STEPS])
+    folder, lab = tmp_path / "run", Lab(data, overrides_of(model))
     assert lab.run(folder, fault=kill_in_step(7)) == [-signal.SIGKILL]
     assert lab.run(folder, resume=True, fault=kill_in_step(13)) == [-signal.SIGKILL]
     assert lab.run(folder, resume=True) == [0]
@@ -35,7 +37,7 @@ def test_killed_while_it_writes(count, lab, whole, tmp_path):
 @pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_processes_killed_and_resumed(model, rank, data, whole, tmp_path):
-    folder, lab = tmp_path / "run", Lab(data, [*SMALL[model], *FAST, STEPS], ranks=2)
+    folder, lab = tmp_path / "run", Lab(data, overrides_of(model), ranks=2)
     assert lab.run(folder, fault=kill_in_step(7), rank=rank)[rank] == -signal.SIGKILL
     assert lab.run(folder, resume=True) == [0, 0]
     assert outcome(folder) == whole(model, 2)

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from fault_harness import FAST, SMALL, STEPS, Lab, outcome, signal_in_step, stop_in_step
+from fault_harness import Lab, outcome, overrides_of, signal_in_step, stop_in_step
 
 from ganforge.commands.resume import State, newest_state
 from ganforge.utils.records import read_records
@@ -51,7 +51,7 @@ def test_a_second_ctrl_c_ends_at_once(lab, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_rank_stops_all_in_the_same_step(rank, data, whole, tmp_path):
-    folder, lab = tmp_path / "run", Lab(data, [*SMALL["gan"], *FAST, STEPS], ranks=2)
+    folder, lab = tmp_path / "run", Lab(data, overrides_of("gan"), ranks=2)
     fault = signal_in_step(6, signal.SIGTERM)
     assert lab.run(folder, fault=fault, rank=rank) == [PREEMPTED, 0]
     assert newest_state(Run(folder)).step == 6
