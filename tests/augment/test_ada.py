@@ -132,6 +132,11 @@ def test_colours_reach_the_pixels():
     assert_close(recoloured(x[:, :1], matrix), torch.full((1, 1, 2, 2), 1.5))
 
 
+def test_pairs_are_refused():
+    with pytest.raises(ValueError, match="1 or 3 channels, not of 4"):
+        ADA()(images(channels=4))
+
+
 def test_a_turned_image_is_the_turned_image():
     """A quarter is exact: every pixel lands on a pixel."""
     ada, x = ADA(), images(side=8)

@@ -200,7 +200,15 @@ def saturate(factor: Tensor) -> Tensor:
 
 
 def recoloured(images: Tensor, matrix: Tensor) -> Tensor:
-    """Images of 3 channels through ``N×4×4``; grey ones keep the mean of its three rows."""
+    """Images of 3 channels through ``N×4×4``; grey ones keep the mean of its three rows.
+
+    Raises ValueError for other images, such as pix2pix's pairs: they have no grey axis.
+    """
+    if (channels := images.shape[1]) not in (1, 3):
+        raise ValueError(
+            f"ADA changes colours of 1 or 3 channels, not of {channels}: choose "
+            "augment=translation or augment=diffaugment"
+        )
     if images.shape[1] == 1:
         row = matrix[:, :3].mean(1)
         scale, offset = row[:, :3].sum(1), row[:, 3]
