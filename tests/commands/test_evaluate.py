@@ -1,6 +1,7 @@
 import json
 import shutil
 import zipfile
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -229,6 +230,51 @@ def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
         torch.save(state, path)
     assert ganforge("evaluate", "run=run", "n=4") == 2
     assert "the training diverged" in capsys.readouterr().err
+    assert ganforge("generate", "run=run", "n=4") == 2
+    assert "makes no images: its generator's" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "generated").exists()
+
+
+def test_finite_weights_that_make_nan_are_refused(runs, tmp_path, capsys):
+    """Weights near float's largest number: their products are infinite, and ∞ - ∞ is NaN."""
+    shutil.copytree(runs / "run0", tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "SHA256SUMS").unlink()
+    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
+        state = torch.load(path, weights_only=True)
+        for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):
+            for name, tensor in weights.items():
+                if name.endswith("weight"):
+                    even = torch.arange(tensor.numel()).view(tensor.shape) % 2 == 0
+                    tensor.copy_(torch.where(even, 3e38, -3e38))
+        torch.save(state, path)
+    for command in ("evaluate", "generate"):
+        assert ganforge(command, "run=run", "n=4") == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert "run makes pixels that are NaN or infinity: the training diverged" in error[-1]
+    assert not list((tmp_path / "run").glob("generated/*.png"))
+
+
+def test_a_damaged_scan_is_made_again_and_said(tmp_path, capsys):
+    real = draw(tmp_path / "real", 12)
+    quick = [f"real={real}", f"fake={real}", "metrics=basic", "~metrics.is"]
+    first = evaluated(*quick)
+    (scan,) = (tmp_path / "data" / "statistics").glob("scan-*.json")
+    whole = scan.read_text()
+    scan.write_text(whole[:40])
+    capsys.readouterr()
+    again = evaluated(*quick)
+    said = capsys.readouterr()
+    assert f"{scan} was damaged" in said.out + said.err
+    assert scan.read_text() == whole
+    assert again["fid"]["protocol"] == first["fid"]["protocol"]
+
+
+def test_records_name_the_libraries_that_computed_them(tmp_path):
+    real = draw(tmp_path / "real", 12)
+    libraries = evaluated(f"real={real}", f"fake={real}", "metrics=basic")["fid"]["libraries"]
+    assert libraries["scipy"] == version("scipy")
+    assert libraries["pillow"] == version("pillow")
+    assert "timm" not in libraries
 
 
 def test_a_conditional_run_is_scored_by_class(tmp_path, capsys):

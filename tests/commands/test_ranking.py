@@ -166,6 +166,18 @@ def test_a_leaderboard_joins_runs_by_any_shared_protocol(tmp_path, capsys):
     assert rows == [["a", "b"], ["b", "c"]]
 
 
+def test_compared_runs_have_their_pictures_beside_them(tmp_path, capsys):
+    runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", valued(2.0), width=9)]
+    page = tmp_path / "page.html"
+    assert ganforge("compare", *runs, f"output={page}") == 0
+    out = capsys.readouterr().out
+    for name in "ab":
+        assert f"samples of {name}: {tmp_path}/{name}/samples/grid.png" in out
+    text = page.read_text()
+    assert text.count("data:image/png;base64") == 2
+    assert text.index(f"{tmp_path}/b") < text.index(f"{tmp_path}/a")
+
+
 def test_scores_of_training_are_taken_at_the_best_checkpoint(tmp_path, capsys):
     history = [
         replace(FID, value=value, step=step) for step, value in ((0, 90.0), (5, 2.5), (9, 7.0))

@@ -1,14 +1,16 @@
 """``ganforge compare``: runs side by side, in the order of a score."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from ganforge.commands.ranking import Entry, Scored, common_measure, rank, read_scored
-from ganforge.commands.report import BETTER, protocol_line
+from ganforge.commands.ranking import Entry, Scored, cell, common_measure, rank, read_scored
+from ganforge.commands.ranking_page import section, write_page
+from ganforge.commands.report import BETTER, protocol_line, shown
 from ganforge.metrics.protocol import Measure, told
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import find_run
@@ -29,6 +31,13 @@ def compare(config: DictConfig) -> None:
     console.print(f"[dim]{protocol_line(runs[0].scores[measure])}[/]", soft_wrap=True)
     if len(entries) <= COLUMNS < len(shown_measures(entries, measure)):
         console.print(details_table(entries, measure))
+    for entry in entries:
+        if entry.picture:
+            console.print(f"samples of {entry.name}: {shown(entry.picture)}", soft_wrap=True)
+    if config.output is not None:
+        protocol = protocol_line(runs[0].scores[measure])
+        write_page("Comparison", [section(entries, measure.name, protocol)], Path(config.output))
+        console.print(f"pictures beside the scores: {shown(Path(config.output))}", soft_wrap=True)
     for note in _hidden(runs, shown_measures(entries, measure)):
         console.print(note, soft_wrap=True, markup=False)
 
@@ -48,9 +57,9 @@ def shown_measures(entries: Sequence[Entry], first: Measure) -> list[Measure]:
     return list(chosen.values())
 
 
-def _hidden(runs: Sequence[Scored], shown: Sequence[Measure]) -> Iterator[str]:
+def _hidden(runs: Sequence[Scored], chosen: Sequence[Measure]) -> Iterator[str]:
     """A line for each score that all runs have and that is not shown."""
-    names = {measure.name: measure for measure in shown}
+    names = {measure.name: measure for measure in chosen}
     for name in runs[0].names:
         if name not in names and all(name in run.by_name for run in runs):
             first, *others = (run.by_name[name].protocol for run in runs)
@@ -70,10 +79,10 @@ def ranking_table(entries: Sequence[Entry], measure: Measure) -> Table:
     table.add_column("rank", justify="right")
     table.add_column("runs", overflow="fold")
     table.add_column("seeds", justify="right")
-    for shown in measures:
-        table.add_column(heading(entries, shown), justify="right")
+    for one in measures:
+        table.add_column(heading(entries, one), justify="right")
     for place, entry in enumerate(entries, start=1):
-        cells = [cell(entry.by(shown)) for shown in measures]
+        cells = [cell(entry.by(one)) for one in measures]
         table.add_row(str(place), entry.name, str(len(entry.runs)), *cells)
     return table
 
@@ -84,20 +93,11 @@ def details_table(entries: Sequence[Entry], measure: Measure) -> Table:
     table.add_column("score")
     for entry in entries:
         table.add_column(entry.name, justify="right", overflow="fold")
-    for shown in shown_measures(entries, measure):
-        table.add_row(heading(entries, shown), *(cell(entry.by(shown)) for entry in entries))
+    for one in shown_measures(entries, measure):
+        table.add_row(heading(entries, one), *(cell(entry.by(one)) for entry in entries))
     return table
 
 
 def heading(entries: Sequence[Entry], measure: Measure) -> str:
     """A score's name and which way is better."""
     return f"{measure.name} {BETTER.get(entries[0].runs[0].scores[measure].metric, '↓')}"
-
-
-def cell(entry: Entry) -> str:
-    """``mean ± std`` over runs; of a single run its value and interval."""
-    if entry.std is not None:
-        return f"{entry.mean:.4g} ± {entry.std:.2g}"
-    interval = entry.scores[0].interval
-    told = f" ({interval[0]:.4g}–{interval[1]:.4g})" if interval else ""
-    return f"{entry.mean:.4g}{told}"

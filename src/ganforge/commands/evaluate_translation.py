@@ -14,7 +14,7 @@ from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.report import protocol_line, score_table, shown
-from ganforge.commands.sources import origin
+from ganforge.commands.sources import origin, refuse_broken
 from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
@@ -46,6 +46,7 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     Images are of the test split where ``split`` is null: those that it was not trained on.
     """
     _check(config, loaded)
+    refuse_broken(loaded)
     config = OmegaConf.merge(config, {"split": config.split or "test"})
     data = build_data(loaded, config.data_path)
     extractor = _extractor(config, loaded)
@@ -176,7 +177,16 @@ def _template(config: DictConfig, loaded: LoadedRun, data: Any, direction: Direc
         seed=config.seed,
     )
     run = loaded.run.folder.name
-    return Score("", 0.0, protocol, None, loaded.step, run, (), library_versions())
+    return Score(
+        "",
+        0.0,
+        protocol,
+        None,
+        loaded.step,
+        run,
+        (),
+        library_versions("torchmetrics", "torchvision"),
+    )
 
 
 def _print(console: Console, title: str, scores: list[Score], pixels: list[Score]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import DamagedFileError
 from ganforge.utils.files import write_json
 
+log = logging.getLogger(__name__)
 BATCH = 64
 GREY = ("1", "L", "I", "F", "I;16", "LA")
 
@@ -91,8 +93,11 @@ def _scanned(listing: Listing, folder: Path) -> Scan:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Scan(found["sha256"], [tuple(size) for size in found["sizes"]], found["grey"])
-    except (OSError, ValueError, KeyError, TypeError):
-        scan = _scan(listing)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s was damaged (%r): the images are looked at again", path, error)
+    scan = _scan(listing)
     write_json({"sha256": scan.sha256, "sizes": scan.sizes, "grey": scan.grey}, path)
     return scan
 

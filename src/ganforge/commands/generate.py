@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run, need_latents
 from ganforge.commands.report import shown
+from ganforge.commands.sources import refuse_broken
 from ganforge.models.gan import GAN
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import grid, save_image
@@ -71,6 +72,7 @@ def generate(config: DictConfig) -> None:
         raise UserError(f"truncation={cut} is no number above 0: 0.7 is usual, null for none")
     loaded = load_run(config.run, config.checkpoint, config.device)
     need_latents(loaded)
+    refuse_broken(loaded)
     number = class_number(loaded, config["class"])
     folder = Path(config.output or loaded.run.folder / "generated")
     seeds = range(config.seed, config.seed + config.n)

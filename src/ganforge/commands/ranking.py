@@ -70,6 +70,11 @@ class Entry:
         same = {STAMP.sub("", run.run.folder.name) for run in self.runs}
         return same.pop() if len(same) == 1 else f"{name} and {len(self.runs) - 1} more"
 
+    @property
+    def picture(self) -> Path | None:
+        """The samples of the first run that has some."""
+        return next((run.picture for run in self.runs if run.picture), None)
+
     def by(self, measure: Measure) -> "Entry":
         """The same runs, by another score."""
         return Entry(self.runs, [run.scores[measure] for run in self.runs])
@@ -86,6 +91,15 @@ class Entry:
             return None
         squares = math.fsum((score.value - self.mean) ** 2 for score in self.scores)
         return math.sqrt(squares / (len(self.scores) - 1))
+
+
+def cell(entry: Entry) -> str:
+    """``mean ± std`` over runs; of a single run its value and interval."""
+    if entry.std is not None:
+        return f"{entry.mean:.4g} ± {entry.std:.2g}"
+    interval = entry.scores[0].interval
+    told = f" ({interval[0]:.4g}–{interval[1]:.4g})" if interval else ""
+    return f"{entry.mean:.4g}{told}"
 
 
 def read_scored(run: Run, wanted: Mapping[str, Any] | None = None) -> Scored:

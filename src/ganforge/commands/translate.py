@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run
 from ganforge.commands.report import shown
+from ganforge.commands.sources import refuse_broken
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason, to_array
 from ganforge.data.listing import list_images
 from ganforge.models.tiles import translate_tiled
@@ -27,6 +28,7 @@ def translate(config: DictConfig) -> None:
     folder = source if source.is_dir() else source.parent
     _check(config, folder, output)
     loaded = load_run(config.run, config.checkpoint, config.device)
+    refuse_broken(loaded)
     channels = _channels(loaded, config.direction)
     torch.manual_seed(config.seed)
     bad: list[str] = []

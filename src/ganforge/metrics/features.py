@@ -33,7 +33,8 @@ class FeatureExtractor(Protocol):
     """A pretrained network: uint8 ``N×C×H×W`` (C 1 or 3, any size) to features.
 
     ``sha256`` is the hash of its weights, ``size`` its input side, ``resize`` how images get
-    there, in words, and ``dim`` the number of features.
+    there, in words, and ``dim`` the number of features. ``libraries``, which it need not have,
+    names the packages whose code it runs, where those are not everyone's.
     """
 
     name: str

@@ -20,6 +20,7 @@ from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
 from ganforge.utils.errors import GanforgeError, UserError
 
 Bars = Callable[[str, int], Progress | None]
+LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy", "pillow")
 DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
 # What a metric may end with; it must not cost the others' values. numpy's LinAlgError is a
 # ValueError, torch's a RuntimeError.
@@ -39,9 +40,9 @@ def subject(data_hash: str, shape: Sequence[object]) -> Settings:
     return ("data", data_hash), ("shape", "×".join(map(str, shape)))
 
 
-def library_versions() -> tuple[tuple[str, str], ...]:
-    """Versions that a score's last digits depend on."""
-    libraries = ((name, version(name)) for name in ("torch", "torch-fidelity", "numpy"))
+def library_versions(*more: str) -> tuple[tuple[str, str], ...]:
+    """Versions that a score's last digits depend on; ``more`` are those of its network."""
+    libraries = ((name, version(name)) for name in (*LIBRARIES, *more))
     return ("ganforge", __version__), ("python", platform.python_version()), *libraries
 
 
@@ -182,7 +183,7 @@ class Scorer:
             origin.step,
             origin.run,
             notes,
-            library_versions(),
+            library_versions(*getattr(self.extractor, "libraries", ())),
             interval=value.interval,
             details=tuple(value.details.items()),
         )

@@ -81,6 +81,7 @@ class DINOv2Features:
 
     resize = RESIZE
     size = 224
+    libraries = ("timm",)
 
     def __init__(
         self,
