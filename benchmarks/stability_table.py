@@ -45,6 +45,14 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "smoothed": ("+ label smoothing", [*PLAIN, "loss=smoothed"]),
     "relativistic": ("+ relativistic loss", [*PLAIN, "loss=relativistic"]),
     "r1": ("+ R1, γ = 1", [*PLAIN, "regularizer=[r1]", "model.objective.regularizers.r1.weight=1"]),
+    "lazy_r1": (
+        "+ R1, γ = 1, at every 16th update",
+        [
+            *PLAIN,
+            "regularizer=[lazy_r1]",
+            "model.objective.regularizers.lazy_r1.regularizer.weight=1",
+        ],
+    ),
     "r2": ("+ R2, γ = 1", [*PLAIN, "regularizer=[r2]", "model.objective.regularizers.r2.weight=1"]),
     "lecam": ("+ LeCam", [*PLAIN, "regularizer=[lecam]"]),
     "consistency": ("+ consistency", [*PLAIN, "regularizer=[consistency]"]),
