@@ -38,6 +38,9 @@ def no_key(tmp_path, monkeypatch):
 
 def test_a_run_without_a_key_is_whole_in_its_file(no_key):
     assert ganforge("train", "logger=wandb", *TINY, "trainer.max_steps=4",
+                    "callbacks.doctor.every_n_steps=2", "callbacks.doctor.gradient_every=1",
+                    "callbacks.doctor.probe_every_n_steps=2",
+                    "callbacks.doctor.rules.data_alike.spread=1000",
                     "logger.wandb.artifact=best") == 0  # fmt: skip
     (run,) = runs_in(no_key / "run", ended=1)
     assert run.exit_code == 0
@@ -52,8 +55,12 @@ def test_a_run_without_a_key_is_whole_in_its_file(no_key):
         "speed/images_per_second",
     ):  # fmt: skip
         assert counts[key] == 4, key
-    for key in ("scores/fid16_train", "scores/is16"):
+    for key in ("scores/fid16_train", "scores/kid16_train", "scores/is16"):
         assert counts[key] == 3, key  # steps 0, 2 and 4
+    for key in ("doctor/diversity", "doctor/movement", "doctor/memory"):
+        assert counts[key] == 2, key  # at steps 2 and 4
+    marks = [row["step"] for row in run.history if row.get("doctor/data_alike")]
+    assert marks == [2]  # one a finding, however long it lasts
     assert all("step" in row for row in run.history)
     rows = [row for row in run.history if "generator/loss" in row]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
@@ -62,7 +69,7 @@ def test_a_run_without_a_key_is_whole_in_its_file(no_key):
     assert (len(grids), len(films)) == (3, 1)
     assert all(Image.open(path).size == Image.open(grids[0]).size for path in grids)
     assert Image.open(films[0]).n_frames == 8
-    assert run.artifacts == [f"checkpoint-{run.id}"]
+    assert run.artifacts == [f"run-{run.id}-doctor", f"checkpoint-{run.id}"]
 
 
 def test_a_crash_is_told_and_a_resumed_run_keeps_its_id(no_key, monkeypatch):

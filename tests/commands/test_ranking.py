@@ -51,6 +51,37 @@ def test_seeds_of_one_recipe_are_one_row(tmp_path, capsys):
     ]  # fmt: skip
 
 
+def test_jobs_of_sweeps_are_told_apart(tmp_path, capsys):
+    """Each is called by its path below what was named, or below what the runs share."""
+    runs = [
+        make_run(tmp_path / f"sweeps/{name}/{job}", valued(value), width=width, seed=job)
+        for name, width in (("one", 8), ("two", 16))
+        for job, value in enumerate((4.0, 5.0))
+    ]
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    assert "sweeps/one/0 and 1 more" in text
+    assert "sweeps/two/0 and 1 more" in text
+    assert ganforge("compare", runs[0], runs[2]) == 0
+    text = capsys.readouterr().out
+    table = "\n".join(line for line in text.splitlines() if "│" in line)
+    assert "one/0" in table
+    assert "sweeps" not in table
+
+
+def test_a_run_that_was_logged_to_wandb_is_of_the_same_recipe(tmp_path, capsys):
+    runs = [make_run(tmp_path / name, valued(v), seed=v) for name, v in (("a", 4), ("b", 6))]
+    config = tmp_path / "b" / ".hydra" / "config.yaml"
+    config.write_text(
+        f"{config.read_text()}logger: {{wandb: {{project: x}}}}\n"
+        "callbacks: {latent_walk: {frames: 10}, speed: {}}\n"
+    )
+    plain = tmp_path / "a" / ".hydra" / "config.yaml"
+    plain.write_text(f"{plain.read_text()}logger: {{csv: {{}}}}\ncallbacks: {{}}\n")
+    assert ganforge("compare", *runs) == 0
+    assert "5 ± 1.4" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

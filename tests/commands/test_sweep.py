@@ -3,11 +3,16 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
 
 from ganforge.sweeps import process
-from helpers import ganforge
+from helpers import CONF, ganforge
 
 # Reads its configuration as a job does; seed 3 fails until a file "mended" lies beside the sweep.
 STUB = """
@@ -90,6 +95,96 @@ def test_other_launchers_give_each_job_a_process_as_well(here: Path) -> None:
     assert [record["state"] for record in records] == ["failed", "done"]
 
 
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+ENGINE = ["hydra/launcher=engine", f"+hydra.launcher.engine._target_={BASIC}"]
+
+
+def test_an_engine_runs_jobs_that_the_list_knows(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra's basic launcher stands for that of a cluster."""
+    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,3,2") == 0
+    jobs, text = listed(here / "sweeps/one"), capsys.readouterr().out
+    assert [jobs[n]["state"] for n in range(3)] == ["done", "failed", "done"]
+    assert [jobs[n]["value"] for n in range(3)] == [1.0, None, 2.0]
+    assert jobs[1]["reason"] == "ValueError: three"
+    assert "3 jobs: 2 done, 1 failed" in text
+    (here / "mended").touch()
+    assert ganforge("train", "resume_sweep=sweeps/one") == 0
+    assert (here / "ran").read_text().split() == ["0", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "state", "words"),
+    [
+        (TimeoutError("SLURM\nsaid no"), 0, "failed", "(TimeoutError: SLURM said no)"),
+        (KeyboardInterrupt(), 130, "interrupted", "the sweep was interrupted"),
+    ],
+)
+def test_an_engine_that_stops_leaves_a_list_that_can_be_gone_on_with(
+    error: BaseException, code: int, state: str, words: str, here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It raises after the first of three jobs."""
+    instantiate = Plugins.instantiate_launcher
+
+    def stopping(self: Plugins, **options: Any) -> Any:
+        launcher = instantiate(self, **options)
+        if type(launcher).__name__ == "BasicLauncher":
+            launch = launcher.launch
+
+            def stops(overrides: list, first: int) -> None:
+                launch(overrides[:1], first)
+                raise error
+
+            launcher.launch = stops
+        return launcher
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", stopping)
+    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,2,5") == code
+    jobs = listed(here / "sweeps/one")
+    assert [jobs[n]["state"] for n in range(3)] == ["done", state, state]
+    assert words in str(jobs[2]["reason"])
+    assert "until it is cancelled" in str(jobs[2]["reason"])
+    monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
+    assert ganforge("train", "resume_sweep=sweeps/one") == 0
+    assert (here / "ran").read_text().split() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "package", "setting"),
+    [
+        ("submitit_slurm", "hydra_submitit_launcher", ("timeout_min", 720)),
+        ("submitit_local", "hydra_submitit_launcher", ("timeout_min", 60)),
+        ("ray", "hydra_ray_launcher", ("ray.remote.num_cpus", 1)),
+    ],
+)
+def test_launchers_of_clusters_compose(
+    launcher: str, package: str, setting: tuple[str, int], here: Path
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{package}")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = compose("train", [f"launcher={launcher}"], return_hydra_config=True).hydra.launcher
+    assert chosen._target_.endswith("EngineLauncher")
+    key, value = setting
+    assert package in chosen.engine._target_
+    assert OmegaConf.select(chosen.engine, key) == value
+
+
+@pytest.mark.slow
+def test_submitit_trains_in_processes_of_its_own(here: Path) -> None:
+    """For real: its processes know nothing of the stub."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    short = ["trainer.max_steps=2", "trainer.accelerator=cpu", f"paths.data_dir={here}/data"]
+    small = ["data.source.train_count=1024", "data.source.test_count=128"]
+    launcher = "launcher=submitit_local"
+    assert ganforge("train", "-m", *SWEEP, launcher, *short, *small, "seed=1,2") == 0
+    jobs = listed(here / "sweeps/one")
+    assert [jobs[n]["state"] for n in (0, 1)] == ["done"] * 2
+    assert [jobs[n]["objective"] for n in (0, 1)] == ["wasserstein1"] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -97,6 +192,11 @@ def test_other_launchers_give_each_job_a_process_as_well(here: Path) -> None:
         (["-m", *SWEEP, "seed=1", "sweep=nothing"], 2, ["sweep has no option 'nothing'"]),
         (["-m", *SWEEP, "seed=1", "launcher=lokal"], 2, ["lokal", "did you mean local"]),
         (["-m", *SWEEP, "seed=1", "hydra.launcher.jobs=0"], 2, ["hydra.launcher.jobs=0"]),
+        (
+            ["-m", *SWEEP, "seed=1", "hydra.launcher.gpus_per_job=64"],
+            2,
+            ["gpus_per_job=64", "GPUs are visible"],
+        ),
         (["-m", *SWEEP, "seed=1", "hydra.sweep.dir=old"], 2, ["old holds a sweep already"]),
         (["resume_sweep=empty"], 2, ["empty is not a sweep", "old"]),
         (["resume_sweep="], 2, ["resume_sweep= needs the folder"]),

@@ -5,6 +5,7 @@ import pytest
 
 from ganforge.sweeps.process import Record, read_record, still_runs
 from ganforge.sweeps.slots import JobQueue, make_slots
+from ganforge.utils.errors import UserError
 
 
 def test_failures_of_all_kinds_are_put_down_and_the_queue_goes_on(stub_jobs):
@@ -86,13 +87,19 @@ def test_a_finished_job_of_a_killed_sweep_counts(stub_jobs):
         (None, ["0", "1", "2", "3", "4"], 2, ["0,1", "2,3"]),
         (3, ["0", "1"], 1, ["0", "1", "0"]),
         (1, ["0", "1"], 1, ["0"]),
-        (2, ["0"], 4, [{}, {}]),
     ],
 )
 def test_slots(jobs, gpus, per_job, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     wanted = [{"CUDA_VISIBLE_DEVICES": e} if isinstance(e, str) else e for e in expected]
     assert make_slots(jobs, gpus, per_job) == wanted
+
+
+@pytest.mark.parametrize(("gpus", "per_job"), [(["0"], 4), ([], 2)])
+def test_more_gpus_than_there_are_cannot_be_asked_for(gpus, per_job):
+    words = f"gpus_per_job={per_job}, but {len(gpus)} GPUs are visible"
+    with pytest.raises(UserError, match=words):
+        make_slots(2, gpus, per_job)
 
 
 def test_jobs_on_a_cpu_divide_its_cores(monkeypatch):

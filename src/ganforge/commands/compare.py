@@ -1,5 +1,6 @@
 """``ganforge compare``: runs side by side, in the order of a score."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ COLUMNS = 3  # scores beside each other; more do not fit a terminal
 def compare(config: DictConfig) -> None:
     """Print one table; refuse runs that were measured by different protocols."""
     folders = dict.fromkeys(find_run(folder).folder for folder in config.runs)
-    runs = [read_scored(find_run(folder), wanted(config)) for folder in folders]
-    if len(runs) < 2:
+    if len(folders) < 2:
         raise UserError("name at least two runs: ganforge compare outputs/a outputs/b")
+    base = Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+    runs = [read_scored(find_run(folder), base, wanted(config)) for folder in folders]
     measure = common_measure(runs, config.metric)
     entries = rank(runs, measure)
     console = Console()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
@@ -46,12 +46,6 @@ def dashboard(config: DictConfig) -> None:
             f"W&B did not take the workspace of {entity}/{config.project} ({_first_line(error)}): "
             "see that a run was uploaded there, or write it with output=FILE"
         ) from error
-
-
-def _section(name: str, panels: ListConfig, axis: str) -> Any:
-    from wandb_workspaces import workspaces
-
-    return workspaces.Section(name=name, panels=[_panel(p, axis) for p in panels], is_open=True)
 
 
 def _panel(panel: DictConfig, axis: str) -> Any:

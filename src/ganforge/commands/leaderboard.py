@@ -49,7 +49,7 @@ def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
             if run.folder.is_symlink():
                 continue  # outputs/latest
             try:
-                scored = read_scored(run, wanted(config))
+                scored = read_scored(run, Path(folder).expanduser(), wanted(config))
                 common_measure([scored], config.metric)
                 scored.recipe  # noqa: B018 - reads the configuration, which may be damaged
             except GanforgeError as error:

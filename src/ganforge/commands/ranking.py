@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.runs import Run
 
+LOGGED = ("latent_walk", "speed")  # callbacks that logger=wandb adds: they change no weight
 STAMP = re.compile(r"-\d{8}-\d{6}$")
 
 
@@ -29,6 +31,7 @@ class Scored:
 
     run: Run
     scores: dict[Measure, Score]
+    name: str
 
     @cached_property
     def by_name(self) -> dict[str, Score]:
@@ -46,6 +49,8 @@ class Scored:
         config: Any = OmegaConf.to_container(read_config(self.run), resolve=False)
         for key in ("seed", "paths", "name", "hydra", "logger"):
             config.pop(key, None)
+        for callback in LOGGED:
+            (config.get("callbacks") or {}).pop(callback, None)
         return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -64,10 +69,10 @@ class Entry:
     @property
     def name(self) -> str:
         """The runs' common name without their times, or the first one's."""
-        name = self.runs[0].run.folder.name
+        name = self.runs[0].name
         if len(self.runs) == 1:
             return name
-        same = {STAMP.sub("", run.run.folder.name) for run in self.runs}
+        same = {STAMP.sub("", run.name) for run in self.runs}
         return same.pop() if len(same) == 1 else f"{name} and {len(self.runs) - 1} more"
 
     @property
@@ -102,9 +107,10 @@ def cell(entry: Entry) -> str:
     return f"{entry.mean:.4g}{told}"
 
 
-def read_scored(run: Run, wanted: Mapping[str, Any] | None = None) -> Scored:
+def read_scored(run: Run, base: Path, wanted: Mapping[str, Any] | None = None) -> Scored:
     """Scores of a run: evaluated ones, the newest first, then those of its best checkpoint.
 
+    It is called by its path below ``base``: a sweep's jobs are all called 0, 1, 2.
     ``wanted`` maps fields of the protocol to the value that scores must have; None allows any.
     """
     files = sorted(run.folder.glob("evaluations/*.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -121,7 +127,8 @@ def read_scored(run: Run, wanted: Mapping[str, Any] | None = None) -> Scored:
     scores: dict[Measure, Score] = {}
     for score in found:
         scores.setdefault(score.measure, score)
-    return Scored(run, scores)
+    name = Path(os.path.relpath(run.folder, base)).as_posix()
+    return Scored(run, scores, run.folder.name if name == "." else name)
 
 
 def read_records(path: Path) -> list[Score]:
@@ -183,7 +190,7 @@ def common_measure(runs: Sequence[Scored], metric: str | None) -> Measure:
     shared = [name for name in first.names if all(name in run.by_name for run in others)]
     wanted = [n for n in shared if metric in (None, n, first.by_name[n].metric)]
     if not wanted:
-        told = "; ".join(f"{run.run.folder.name}: {', '.join(run.names)}" for run in runs)
+        told = "; ".join(f"{run.name}: {', '.join(run.names)}" for run in runs)
         raise UserError(
             f"these runs have no {metric or 'score'} in common ({told}): evaluate them alike, "
             "ganforge evaluate run=... n=2000"
@@ -200,7 +207,7 @@ def common_measure(runs: Sequence[Scored], metric: str | None) -> Measure:
 def _refuse_unlike(one: Scored, other: Scored, names: Sequence[str]) -> None:
     """Raise a UserError unless two runs share a protocol, about those most alike."""
     pairs = [
-        [replace(score, run=run.run.folder.name) for run, score in ((one, a), (other, b))]
+        [replace(score, run=run.name) for run, score in ((one, a), (other, b))]
         for a in one.scores.values()
         for b in other.scores.values()
         if a.name == b.name and a.name in names

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from threading import Lock
 
 from ganforge.sweeps.process import JobProcess, Record
+from ganforge.utils.errors import UserError
 
 Environment = dict[str, str]
 
@@ -16,8 +17,14 @@ def make_slots(jobs: int | None, gpus: Sequence[str], gpus_per_job: int) -> list
     """The environment of each slot.
 
     With GPUs there are as many slots as sets of ``gpus_per_job``, or ``jobs`` that share them;
-    without, ``jobs`` (one by default) divide the cores.
+    without, ``jobs`` (one by default) divide the cores. A UserError where there are fewer GPUs
+    than one job is to have.
     """
+    if gpus_per_job > max(len(gpus), 1):
+        raise UserError(
+            f"hydra.launcher.gpus_per_job={gpus_per_job}, but {len(gpus)} GPUs are visible: ask "
+            "for as many at most, or run the sweep where there are more"
+        )
     sets = [gpus[i : i + gpus_per_job] for i in range(0, len(gpus), gpus_per_job)]
     sets = [names for names in sets if len(names) == gpus_per_job]
     count = jobs or len(sets) or 1

@@ -22,8 +22,11 @@ from ganforge.commands.sweep import (
     visible_gpus,
 )
 from ganforge.sweeps.manifest import Job, Sweep
+from ganforge.sweeps.process import Record
 from ganforge.sweeps.slots import JobQueue, make_slots
 from ganforge.utils.errors import UserError
+
+ELSEWHERE = "what a cluster has queued or begun goes on there until it is cancelled"
 
 
 class SweepLauncher(Launcher):
@@ -151,7 +154,22 @@ class EngineLauncher(SweepLauncher):
         engine = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=self.context, task_function=self.task_function
         )
-        engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
+        try:
+            with interruptible():
+                engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
+        except KeyboardInterrupt:
+            self._close(jobs, "interrupted", f"the sweep was interrupted; {ELSEWHERE}")
+            raise
+        except Exception as error:  # noqa: BLE001 - each engine has errors of its own
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            self._close(jobs, "failed", f"the launcher stopped ({told}); {ELSEWHERE}")
+        else:
+            self._close(jobs, "failed", "the launcher ended without starting it")
+
+    def _close(self, jobs: Sequence[Job], state: str, reason: str) -> None:
+        """Take each job's end from its folder; ``state`` is that of jobs which left nothing."""
         self.sweep.refresh()
-        for job in jobs:
-            announce(self.sweep, self.sweep.jobs[job.number])
+        for number in (job.number for job in jobs):
+            if self.sweep.jobs[number].record.state == "waiting":
+                self.sweep.update(number, Record(state, reason=reason))
+            announce(self.sweep, self.sweep.jobs[number])
