@@ -189,6 +189,22 @@ def test_scores_without_real_images_tell_what_the_model_learned(scorer, images):
     refuse_unlike(told[0] for told in scores)  # FID names its data itself
 
 
+def test_logits_are_kept_only_for_who_reads_them(scorer, images, monkeypatch):
+    kept = []
+
+    def watched(*arguments, **options):
+        told = extract(*arguments, **options)
+        kept.append(told.logits is not None)
+        return told
+
+    monkeypatch.setattr("ganforge.metrics.scorer.extract", watched)
+    monkeypatch.setattr("ganforge.metrics.statistics.extract", watched)
+    scorer.score(images(50, 2))  # generated images, then real ones
+    scorer.metrics = (FID(), KID())
+    scorer.score(images(50, 2))
+    assert kept == [True, False, False]
+
+
 class Fails:
     """A metric whose arithmetic breaks down."""
 

@@ -34,7 +34,8 @@ class Value:
 class Metric(Protocol):
     """A value computed from features: a small frozen object whose fields are its settings.
 
-    ``name`` begins the score's name, ``paired`` says whether it looks at real images.
+    ``name`` begins the score's name, ``paired`` says whether it looks at real images. One that
+    reads logits says so by ``reads_logits = True``: they are kept for nobody else.
     """
 
     name: ClassVar[str]

@@ -109,12 +109,14 @@ def extract(
     batch_size: int = 256,
     progress: Progress | None = None,
     count: int | None = None,
+    keep_logits: bool = True,
 ) -> Features:
     """Stream uint8 batches of any length through ``extractor``; the features come back on the CPU.
 
     The network sees at most ``batch_size`` images at once; ``progress`` is told each such count.
-    ``count``, where it is known, saves a second copy in memory. A batch may be a function that
-    makes it: under several processes each makes and reads its share, and all return the same.
+    ``count``, where it is known, saves a second copy in memory, and ``keep_logits=False`` logits
+    that nobody reads. A batch may be a function that makes it: under several processes each makes
+    and reads its share, and all return the same.
     """
     extractor.to(device)
     expected = count if world() == (0, 1) else None
@@ -124,7 +126,7 @@ def extract(
         for images in check_images(made).split(batch_size):
             out = extractor(images.to(device))
             features.add(out.features)
-            if out.logits is not None:
+            if keep_logits and out.logits is not None:
                 logits.add(out.logits)
             if progress is not None:
                 progress(len(images))

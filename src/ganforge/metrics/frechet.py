@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-ROWS = 4096  # rows that are held in double at once
+ROWS = 1024  # rows that are held in double at once
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,19 @@ class Moments:
 def moments(features: Tensor, chosen: np.ndarray | None = None) -> Moments:
     """Moments of ``N×D`` features, or of the rows ``chosen`` (which may repeat)."""
     values = features.numpy()
-    index = np.arange(len(values)) if chosen is None else chosen
-    parts = [index[start : start + ROWS] for start in range(0, len(index), ROWS)]
-    count, dim = len(index), values.shape[1]
+    count, dim = len(values) if chosen is None else len(chosen), values.shape[1]
+    parts = [slice(start, start + ROWS) for start in range(0, count, ROWS)]
+    if chosen is not None:
+        parts = [chosen[part] for part in parts]
     mean = sum(values[part].sum(0, dtype=np.float64) for part in parts) / count
     if count <= dim:
-        rows = (values[index].astype(np.float64) - mean) / np.sqrt(max(count - 1, 1))
+        rows = (values if chosen is None else values[chosen]).astype(np.float64)
+        rows = (rows - mean) / np.sqrt(max(count - 1, 1))
         return Moments(count, mean, None, rows)
     covariance = np.zeros((dim, dim))
     for part in parts:
-        rows = values[part].astype(np.float64) - mean
+        rows = values[part].astype(np.float64)
+        rows -= mean
         covariance += rows.T @ rows
     return Moments(count, mean, covariance / (count - 1), None)
 

@@ -114,7 +114,7 @@ class Scorer:
     ) -> list[Score]:
         """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric."""
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
-        fake = extract(self.extractor, batches, self.device, self.batch_size, progress)
+        fake = self._extract(batches, progress)
         sides = Comparison(fake=fake, **self._reals())
         return [
             self.record(metric.name, metric(sides), len(fake), metric.paired, origin)
@@ -128,9 +128,7 @@ class Scorer:
         """
         reals = self._reals()  # first: writing them into the cache takes memory for a moment
         bar = self.bars(f"features of {fakes.split}", fakes.count)
-        told = extract(
-            self.extractor, fakes.batches(), self.device, self.batch_size, bar, fakes.count
-        )
+        told = self._extract(fakes.batches(), bar, fakes.count)
         labels = fakes.labels() if fakes.labels else None
         sides = Comparison(fake=Features(told.features, told.logits, labels), **reals)
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
@@ -146,6 +144,14 @@ class Scorer:
         if not scores:
             raise UserError(errors[0] if errors else "There is no metric: choose metrics=all.")
         return scores, errors
+
+    def _extract(
+        self, batches: Iterable[Batch], progress: Progress | None, count: int | None = None
+    ) -> Features:
+        """Features of generated images, and logits where a metric reads them."""
+        read = any(getattr(metric, "reads_logits", False) for metric in self.metrics)
+        where = self.device, self.batch_size
+        return extract(self.extractor, batches, *where, progress, count, keep_logits=read)
 
     def _reals(self) -> dict[str, Any]:
         """Features of the real side, by their names in ``Comparison``."""

@@ -145,19 +145,19 @@ def _influence(fake: Tensor, real: Tensor, seed: int) -> Tensor:
     rng = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(fake), generator=rng)[:KID_REFERENCES]
     others = real[torch.randperm(len(real), generator=rng)[:KID_REFERENCES]]
-    blocks = fake.split(2048)
-    to_fake = torch.cat([_kernel(block, fake[chosen]).sum(1).double() for block in blocks])
+    peers, blocks = fake[chosen], fake.split(512)
+    to_fake = torch.cat([_kernel(block, peers).sum(1).double() for block in blocks])
     to_real = torch.cat([_kernel(block, others).mean(1).double() for block in blocks])
-    peers = torch.full_like(to_fake, len(chosen))
+    count = torch.full_like(to_fake, len(chosen))
     # Nobody is its own peer.
-    to_fake[chosen] -= (fake[chosen].square().mean(1) + 1).pow(3).double()
-    peers[chosen] -= 1
-    return 2 * (to_fake / peers - to_real)
+    to_fake[chosen] -= (peers.square().mean(1) + 1).pow(3).double()
+    count[chosen] -= 1
+    return 2 * (to_fake / count - to_real)
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """The cubic polynomial kernel of KID."""
-    return (a @ b.T / a.shape[1] + 1).pow(3)
+    return (a @ b.T).div_(a.shape[1]).add_(1).pow_(3)
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ class InceptionScore:
     rng_seed: int = 2020
     name: ClassVar[str] = "is"
     paired: ClassVar[bool] = False
+    reads_logits: ClassVar[bool] = True
 
     def __call__(self, sides: Comparison) -> Value:
         """Higher is better; between 1 and the number of classes."""

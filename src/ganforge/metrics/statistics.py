@@ -127,7 +127,9 @@ def _extract(
     batch_size: int,
     progress: Progress | None,
 ) -> Features:
-    features = extract(extractor, real.batches(), device, batch_size, progress, real.count)
+    features = extract(
+        extractor, real.batches(), device, batch_size, progress, real.count, keep_logits=False
+    )
     if len(features) != real.count:
         raise UserError(
             f"The {real.split} split gave {len(features)} real images where {real.count} were "
@@ -153,7 +155,7 @@ def _read(path: Path, count: int, dim: int) -> Features:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # maps: what is not looked at is not read
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             expected = (file.metadata() or {}).get("sha256")
     except (SafetensorError, OSError) as error:
