@@ -1,14 +1,16 @@
 """Does Optuna's TPE find a better configuration than random search in as many jobs?
 
-``python -m benchmarks.sweepers REPEATS FOLDER [override ...]`` runs ``sweep=optuna_gaussian1d`` for
-each of REPEATS seeds, once as it is and once with all trials drawn at random (TPE draws its first
+``python -m benchmarks.sweepers [override ...]`` runs ``sweep=optuna_gaussian1d`` for each of
+``--repeats`` seeds, once as it is and once with all trials drawn at random (TPE draws its first
 ``n_startup_trials`` at random), and writes ``sweepers.json``. Jobs run one after the other in this
 process, by Hydra's basic launcher: the searches are the same, only the starts of Python are saved.
 """
 
+import argparse
 import json
 import statistics
 import sys
+import time
 from pathlib import Path
 
 import hydra
@@ -60,5 +62,22 @@ def main(repeats: int, folder: Path, overrides: list[str]) -> None:
         print(f"RESULT {name}: {statistics.fmean(best):.4f} ± {spread:.4f} {json.dumps(best)}")
 
 
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sweepers", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="seeds of each search (5)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(f"outputs/sweepers-{time.strftime('%Y%m%d-%H%M%S')}"),
+        help="where the studies are kept: a new one",
+    )
+    parser.add_argument("overrides", nargs="*", help="such as trainer.max_steps=150")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]).absolute(), sys.argv[3:])
+    asked = arguments()
+    main(asked.repeats, asked.folder.absolute(), asked.overrides)

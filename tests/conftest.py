@@ -28,14 +28,15 @@ class RandomImages(SplitDataModule):
         self.shape = shape
         self.images = torch.randint(256, (count, *shape), generator=rng, dtype=torch.uint8)
         self.batch_size = batch_size
+        digest = hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
+        self._opened = dict.fromkeys(SPLITS, Images(self.images, None, None, digest))
+
+    def setup(self, stage=None):
+        """Everything is there."""
 
     def train_dataloader(self):
         batches = [{"image": to_float(batch)} for batch in self.images.split(self.batch_size)]
         return DataLoader(batches, batch_size=None, shuffle=False)
-
-    def setup(self, stage=None):
-        digest = hashlib.sha256(self.images.numpy().tobytes()).hexdigest()
-        self._opened = dict.fromkeys(SPLITS, Images(self.images, None, None, digest))
 
 
 def make_gan(regularizers=None, augment=None, loss=None, networks="mlp", seed=0, **options):

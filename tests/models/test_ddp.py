@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from ddp_program import OneHalf, Pixels, build
+
+from ganforge.callbacks.image_quality import fake_batches, real_images
+from ganforge.metrics.scorer import Scorer
+from ganforge.metrics.scores import FID
 
 PROGRAM = Path(__file__).with_name("ddp_program.py")
 SAME_BATCH = Path(__file__).with_name("same_batch_program.py")
@@ -18,6 +23,17 @@ def train(*arguments, program=PROGRAM):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def score_alone(state):
+    """The FID that one process gives the averaged weights of a checkpoint."""
+    module = build()
+    module.load_state_dict(state["state_dict"])
+    for name, weights in state["callbacks"]["EMA"]["weights"].items():
+        getattr(module, name).load_state_dict(weights)
+    real = real_images(OneHalf(batch_size=8, batches=64, shape=(1, 32, 32)), "train", 600)
+    fakes = fake_batches(module, real.count, seed=0)
+    return Scorer(Pixels(), real, None, [FID()]).score(fakes)[0].value
+
+
 @pytest.mark.slow
 def test_two_processes(tmp_path):
     """Weights and scores agree on both ranks, noise does not, neither before nor after a resume."""
@@ -28,7 +44,7 @@ def test_two_processes(tmp_path):
         for steps in (4, 6)
     )
     for a, b in (first, resumed):
-        for name in ("weights", "moved", "images_seen", "best", "scores"):
+        for name in ("weights", "moved", "images_seen", "best", "scores", "own"):
             assert a[name] == b[name], name
         assert a["noise"] != b["noise"]
     for before, after in zip(first, resumed, strict=True):
@@ -41,6 +57,8 @@ def test_two_processes(tmp_path):
     assert state["global_step"] == 6
     assert len(state["ganforge"]["ranks"]) == 2
     assert not list(tmp_path.glob(".*"))
+    # 512 images come in three batches: the second is made by the second process.
+    assert resumed[0]["own"][-1] == pytest.approx(score_alone(state), rel=1e-6)
 
 
 def test_two_ranks_of_32_are_one_of_64(tmp_path):

@@ -39,6 +39,7 @@ class Stream:
             path,
             max_cache_size=cache_size,
             storage_options=options or {},
+            batch_decode=0,  # else 250 neighbours are decoded for every image of a shuffled order
             **remote,
         )
         self._window = window
