@@ -44,10 +44,10 @@ def test_seeds_of_one_recipe_are_one_row(tmp_path, capsys):
     assert ganforge("compare", *runs) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [part.strip() for part in lines[0].strip("│").split("│")] == [
-        "1", "wide", "1", "3.5 (2.5–3.5)",
+        "1", "wide", "0", "3.5 (2.5–3.5)",
     ]  # fmt: skip
     assert [part.strip() for part in lines[1].strip("│").split("│")] == [
-        "2", "dcgan", "3", "5 ± 1",
+        "2", "dcgan", "0, 1, 2", "5 ± 1",
     ]  # fmt: skip
 
 

@@ -80,12 +80,13 @@ def ranking_table(entries: Sequence[Entry], measure: Measure) -> Table:
     table = Table()
     table.add_column("rank", justify="right")
     table.add_column("runs", overflow="fold")
-    table.add_column("seeds", justify="right")
+    table.add_column("seeds", overflow="fold")
     for one in measures:
         table.add_column(heading(entries, one), justify="right")
     for place, entry in enumerate(entries, start=1):
         cells = [cell(entry.by(one)) for one in measures]
-        table.add_row(str(place), entry.name, str(len(entry.runs)), *cells)
+        seeds = sorted(str(run.seed) for run in entry.runs)  # one that was run twice stands twice
+        table.add_row(str(place), entry.name, ", ".join(seeds), *cells)
     return table
 
 

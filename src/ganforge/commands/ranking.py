@@ -43,6 +43,11 @@ class Scored:
         """Names of the scores, in order."""
         return list(dict.fromkeys(measure.name for measure in self.scores))
 
+    @property
+    def seed(self) -> Any:
+        """The seed that it was trained with."""
+        return read_config(self.run).get("seed")
+
     @cached_property
     def recipe(self) -> str:
         """Hash of the configuration without what only names, places or seeds a run."""
