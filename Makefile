@@ -41,8 +41,9 @@ lint: $(STAMP)  ## check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+# A process a core, each with one thread; a file stays with one process, for what its tests share.
 test: $(STAMP)  ## run the fast tests (under 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 test-full: $(STAMP)  ## run all tests, trainings of minutes included
 	@$(BIN)/python -m pytest -m "not gpu" --timeout=3600 $(ARGS)

@@ -8,13 +8,13 @@ import torch
 from lightning.pytorch import Callback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import RandomImages, make_gan, make_trainer
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.ema import EMA
 from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.losses.regularizers import R1
 from ganforge.metrics.features import Features
 from ganforge.metrics.scores import FID
+from tiny import RandomImages, make_gan, make_trainer
 
 
 class Pixels:

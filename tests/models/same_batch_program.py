@@ -8,11 +8,11 @@ import torch
 from lightning.pytorch import Callback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import make_gan, make_trainer
 from ganforge.callbacks.ema import EMA
 from ganforge.commands.devices import SharedBatchNorm
 from ganforge.data.module import ImageDataModule
 from ganforge.data.source import Chunk, Names
+from tiny import make_gan, make_trainer
 
 STEPS, BATCH = 20, 64
 
