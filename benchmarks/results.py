@@ -34,6 +34,11 @@ class Spread:
         return f"{self.median:{form}} [dim]({low} to {high})[/]"
 
 
+def three_digits(speeds: Spread) -> str:
+    """``speeds`` with at least three digits, and never as 1.06e+03."""
+    return speeds.text(".0f" if speeds.median >= 100 else ".1f" if speeds.median >= 10 else ".2f")
+
+
 @dataclass
 class Results:
     """What all rounds measured: one dictionary a variant and round."""
@@ -118,7 +123,7 @@ class Results:
         for name in self.variants:
             table.add_row(
                 LABELS[name],
-                Spread.of(self.of(name, "images_per_second")).text(".3g"),
+                three_digits(Spread.of(self.of(name, "images_per_second"))),
                 self.ratio(name, "reference").text(".2f"),
                 f"{self.share_of_peak(name):.0%}",
                 self.memory(name),
