@@ -54,11 +54,11 @@ CASES: dict[str, tuple[str, list[str], dict[str, list[str]]]] = {
     "rates_x50": (
         "learning rates × 50",
         [*FACES, *SMALL, *rates(50)],
-        {"rates ten times smaller": rates(5), "and again": rates(0.5)},
+        {"rates ten times smaller": rates(5), "a hundred times smaller": rates(0.5)},
     ),
     "rates_x5": ("learning rates × 5", [*FACES, *SMALL, *rates(5)], {"as they were": rates(1)}),
     "modes_collapse": (
-        "a plain DCGAN of the paper's rates",
+        "a plain DCGAN with `rates=ttur`",
         [*PLAIN, *SMALL, "rates=ttur"],
         {
             "regularizer=[r1]": ["regularizer=[r1]"],
@@ -104,7 +104,7 @@ def report(folder: Path, seeds: list[int]) -> str:
     """The Markdown table of what is finished."""
     lines = ["| training | the doctor says | FID at the end |", "|---|---|---|"]
     for case, (title, _, remedies) in CASES.items():
-        labels = [title, *(f"+ `{remedy}`" for remedy in remedies)]
+        labels = [title, *(f"+ `{each}`" if "=" in each else f"+ {each}" for each in remedies)]
         names = ["untreated", *(f"remedy{number}" for number in range(len(remedies)))]
         for label, name in zip(labels, names, strict=True):
             found = finished(folder / case / name, seeds)
