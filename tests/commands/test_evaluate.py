@@ -218,16 +218,21 @@ def test_an_extra_that_fails_loses_nothing(runs, tmp_path, monkeypatch, capsys):
     assert told in capsys.readouterr().out
 
 
-def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
-    shutil.copytree(runs / "run0", tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "SHA256SUMS").unlink()
-    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
+def copy_with_weights(run, copy, change):
+    """Copy a run whose generators' weights are changed in place."""
+    shutil.copytree(run, copy)
+    (copy / "checkpoints" / "SHA256SUMS").unlink()
+    for path in (copy / "checkpoints").glob("*.ckpt"):
         state = torch.load(path, weights_only=True)
         for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):
             for name, tensor in weights.items():
                 if name.endswith("weight"):
-                    tensor.fill_(float("nan"))
+                    change(tensor)
         torch.save(state, path)
+
+
+def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
+    copy_with_weights(runs / "run0", tmp_path / "run", lambda t: t.fill_(float("nan")))
     assert ganforge("evaluate", "run=run", "n=4") == 2
     assert "the training diverged" in capsys.readouterr().err
     assert ganforge("generate", "run=run", "n=4") == 2
@@ -237,16 +242,12 @@ def test_a_diverged_generator_is_refused(runs, tmp_path, capsys):
 
 def test_finite_weights_that_make_nan_are_refused(runs, tmp_path, capsys):
     """Weights near float's largest number: their products are infinite, and ∞ - ∞ is NaN."""
-    shutil.copytree(runs / "run0", tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "SHA256SUMS").unlink()
-    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
-        state = torch.load(path, weights_only=True)
-        for weights in (state["state_dict"], state["callbacks"]["EMA"]["weights"]["generator"]):
-            for name, tensor in weights.items():
-                if name.endswith("weight"):
-                    even = torch.arange(tensor.numel()).view(tensor.shape) % 2 == 0
-                    tensor.copy_(torch.where(even, 3e38, -3e38))
-        torch.save(state, path)
+
+    def overflow(tensor):
+        even = torch.arange(tensor.numel()).view(tensor.shape) % 2 == 0
+        tensor.copy_(torch.where(even, 3e38, -3e38))
+
+    copy_with_weights(runs / "run0", tmp_path / "run", overflow)
     for command in ("evaluate", "generate"):
         assert ganforge(command, "run=run", "n=4") == 2
         error = capsys.readouterr().err.strip().splitlines()

@@ -10,6 +10,8 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from ganforge.callbacks.lookup import callback_of
+
 
 class EMA(Callback):
     """Averages the named networks; samples and scores are made with the averages.
@@ -97,7 +99,7 @@ class EMA(Callback):
 @contextmanager
 def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[bool]:
     """Use the averages of an EMA callback in the block; yields whether there is one."""
-    ema = next((c for c in trainer.callbacks if isinstance(c, EMA)), None)
+    ema = callback_of(trainer, EMA)
     if ema is None:
         yield False
         return

@@ -2,6 +2,7 @@
 
 from lightning.pytorch import Trainer
 
+from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.periodic import Periodic
 from ganforge.metrics.protocol import Score
 
@@ -27,4 +28,4 @@ class Judge(Periodic):
 
 def judge_of(trainer: Trainer) -> Judge | None:
     """The judge of a run, if it has one."""
-    return next((c for c in trainer.callbacks if isinstance(c, Judge)), None)
+    return callback_of(trainer, Judge)

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from ganforge.callbacks.judge import Judge
+from ganforge.callbacks.lookup import callback_of
 from ganforge.metrics.protocol import Score
 from ganforge.utils.files import write_json
 
@@ -80,4 +81,4 @@ class ScoreHistory(Judge):
 
 def history_of(trainer: Trainer) -> ScoreHistory | None:
     """The scores that a run is judged by, if it has some."""
-    return next((c for c in trainer.callbacks if isinstance(c, ScoreHistory)), None)
+    return callback_of(trainer, ScoreHistory)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganforge.callbacks.image_quality import ImageQuality
+from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
@@ -75,7 +76,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     if scores and scores.history:
         console.print(score_table(_moments(scores)))
         console.print(f"[dim]{protocol_line(scores.newest)}[/]\n")
-    theory = next((c for c in trainer.callbacks if isinstance(c, TheoryFigure)), None)
+    theory = callback_of(trainer, TheoryFigure)
     if theory:
         console.print(readings_table(theory.readings))
     for what, path in _results(run):

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganforge.callbacks.doctor.callback import Doctor
 from ganforge.callbacks.doctor.health import draw_health
 from ganforge.callbacks.loggers import log_picture
+from ganforge.callbacks.lookup import callback_of
 from ganforge.utils.files import atomic_path
 
 
@@ -30,7 +31,7 @@ class HealthReport(Callback):
         self._write(trainer, pl_module)
 
     def _write(self, trainer: Trainer, module: LightningModule) -> None:
-        doctor = next((c for c in trainer.callbacks if isinstance(c, Doctor)), None)
+        doctor = callback_of(trainer, Doctor)
         if doctor is None or not trainer.is_global_zero or not any(doctor.histories.values()):
             return
         from PIL import Image
