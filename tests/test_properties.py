@@ -20,6 +20,7 @@ from ganforge.data.translation import PairLoader
 from ganforge.models.base import AdversarialModule
 from ganforge.models.image_pool import ImagePool
 from ganforge.utils.images import to_float, to_uint8
+from tiny import shown_by
 
 KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "TGA", "WEBP", "ICO")
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
@@ -120,9 +121,17 @@ def test_every_level_survives_the_way_to_float_and_back() -> None:
 @usual
 @given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 64))
 def test_images_are_counted_over_all_processes(batches: list[int], processes: int) -> None:
-    module = SimpleNamespace(images_seen=0, trainer=SimpleNamespace(world_size=processes))
-    for count in batches:
-        AdversarialModule.count(module, count)
+    module = SimpleNamespace(
+        images_seen=0,
+        trainer=SimpleNamespace(world_size=processes),
+        images_in=len,
+        prepare=lambda batch: None,
+        play=lambda batch: None,
+        repeat=None,
+        lr_schedulers=lambda: None,
+    )
+    for i, count in enumerate(batches):
+        AdversarialModule.training_step(module, range(count), i)
     assert module.images_seen == processes * sum(batches)
 
 
@@ -166,7 +175,7 @@ def test_the_pool_shows_as_many_images_as_it_gets_and_none_it_never_saw(
     for count in batches:
         images = torch.arange(seen, seen + count).view(-1, 1, 1, 1).float()
         seen += count
-        found = pool(images)
+        found = shown_by(pool, images)
         assert found.shape == images.shape
         assert len(pool) == min(size, seen)
         assert found.max() < seen
@@ -181,11 +190,11 @@ def test_the_pool_shows_as_many_images_as_it_gets_and_none_it_never_saw(
 def test_a_pool_goes_on_from_its_state(size: int, before: int, after: int) -> None:
     one, other = ImagePool(size, 1), ImagePool(size, 2)
     for i in range(before):
-        one(torch.full((1, 1, 1, 1), float(i)))
+        shown_by(one, torch.full((1, 1, 1, 1), float(i)))
     other.load_state_dict(copy.deepcopy(one.state_dict()), "cpu")
     for i in range(before, before + after):
         image = torch.full((1, 1, 1, 1), float(i))
-        assert torch.equal(one(image), other(image))
+        assert torch.equal(shown_by(one, image), shown_by(other, image))
 
 
 # Sampler

@@ -73,3 +73,9 @@ def make_trainer(folder, max_steps=6, callbacks=(), logger=False, precision="32-
         default_root_dir=folder,
         **{"devices": 1, **options},
     )
+
+
+def shown_by(pool, images):
+    """What an image pool makes of a batch, its choice included."""
+    pool.choose(len(images), images.device)
+    return pool(images)

@@ -4,105 +4,24 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch import Callback
 from torch.testing import assert_close
 
 from ganforge.callbacks.ema import EMA
-from ganforge.data.loader import BatchLoader
-from ganforge.data.store import Images
-from ganforge.data.translation import PairLoader
-from ganforge.losses.adversarial import LeastSquares, NonSaturating
-from ganforge.losses.objective import AdversarialObjective
-from ganforge.losses.regularizers import R1, Lazy, LeCam
-from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.image_pool import ImagePool
-from ganforge.models.pix2pix import Pix2Pix
 from ganforge.models.schedules import constant_then_linear
-from ganforge.networks.patchgan import PatchGAN
-from ganforge.networks.resnet import ResnetGenerator
-from ganforge.networks.unet import UNetGenerator
 from ganforge.utils.images import to_float
-
-SIZE = 16
-NETWORKS = ("a_to_b", "b_to_a", "critic_a", "critic_b")
-
-
-class Domains(LightningDataModule):
-    """Random uint8 domains of 12 and 9 images behind the project's own loader."""
-
-    def __init__(self, batch_size=2, paired=False, channels_a=3):
-        super().__init__()
-        rng = torch.Generator().manual_seed(1)
-        self.sides = [
-            Images(
-                torch.randint(256, (count, channels, SIZE, SIZE), generator=rng).byte(),
-                None,
-                None,
-                "",
-            )
-            for count, channels in ((12, channels_a), (12 if paired else 9, 3))
-        ]
-        self.batch_size, self.paired = batch_size, paired
-
-    def train_dataloader(self):
-        a, b = (
-            BatchLoader(side, self.batch_size, seed=seed, flip=True)
-            for seed, side in enumerate(self.sides)
-        )
-        return PairLoader(a, b, SIZE, self.paired, [0, 0])
-
-    def on_after_batch_transfer(self, batch, dataloader_idx):
-        return {side: to_float(batch[side]) for side in "ab"}
-
-
-def adam(parameters):
-    return torch.optim.Adam(parameters, lr=2e-3, betas=(0.5, 0.999))
-
-
-def sgd(parameters):
-    return torch.optim.SGD(parameters, lr=0.05)
-
-
-def make_cyclegan(seed=0, optimizer=adam, critic=PatchGAN, regularizers=None, **options):
-    torch.manual_seed(seed)
-    return CycleGAN(
-        ResnetGenerator(3, 3, 4, 1, 1),
-        ResnetGenerator(3, 3, 4, 1, 1),
-        critic(3, 4, 1),
-        critic(3, 4, 1),
-        AdversarialObjective(LeastSquares(), regularizers),
-        optimizer,
-        optimizer,
-        seed=seed,
-        **options,
-    )
-
-
-def make_remembering(seed=0, **options):
-    """A CycleGAN whose regularizers go by what they saw before."""
-    memories = {"lazy": Lazy(R1(weight=5.0), every=3), "lecam": LeCam(decay=0.9)}
-    return make_cyclegan(seed, regularizers=memories, **options)
-
-
-def make_pix2pix(seed=0, optimizer=adam, dropout=0.5, **options):
-    torch.manual_seed(seed)
-    return Pix2Pix(
-        UNetGenerator(1, 3, 3, 4, dropout),
-        PatchGAN(3, 4, 1, channels_condition=1),
-        AdversarialObjective(NonSaturating()),
-        optimizer,
-        optimizer,
-        seed=seed,
-        **options,
-    )
-
-
-def weights(module, names=NETWORKS):
-    return {
-        f"{name}.{key}": value.clone()
-        for name in names
-        for key, value in getattr(module, name).state_dict().items()
-    }
+from models.tiny_translators import (
+    NETWORKS,
+    Domains,
+    adam,
+    make_cyclegan,
+    make_pix2pix,
+    make_remembering,
+    sgd,
+    weights,
+)
+from tiny import shown_by
 
 
 def assert_same(ours, theirs, **tolerance):
@@ -140,7 +59,7 @@ def test_steps_by_hand(tiny_trainer):
         a, b = to_float(batch["a"]), to_float(batch["b"])
         loss = 0.0
         for critic, real, fake, pool in ((d_a, a, f(b), pools[0]), (d_b, b, g(a), pools[1])):
-            shown = pool(fake.detach())
+            shown = shown_by(pool, fake.detach())
             loss = loss + 0.5 * ((critic(real) - 1) ** 2).mean() + 0.5 * (critic(shown) ** 2).mean()
         _descend(loss, d_a, d_b)
         fake_a, fake_b = f(b), g(a)
@@ -276,7 +195,7 @@ def test_the_rate_stays_then_falls_to_zero(tiny_trainer):
 def test_a_pool_mixes_old_and_new():
     pool = ImagePool(5, seed=0)
     images = torch.arange(400.0).view(400, 1, 1, 1)
-    shown = torch.cat([pool(batch) for batch in images.split(4)]).flatten()
+    shown = torch.cat([shown_by(pool, batch) for batch in images.split(4)]).flatten()
     assert_close(shown[:5], images.flatten()[:5])
     new = (shown == images.flatten())[5:].float().mean()
     assert 0.4 < new < 0.6
@@ -290,9 +209,9 @@ def test_a_pool_mixes_old_and_new():
 def test_a_pool_goes_on_where_it_was_saved():
     pool, other = ImagePool(3, seed=0), ImagePool(3, seed=8)
     images = torch.randn(40, 1, 2, 2)
-    pool(images[:10])
+    shown_by(pool, images[:10])
     other.load_state_dict(pool.state_dict(), "cpu")
-    assert_close(other(images[10:]), pool(images[10:]), rtol=0, atol=0)
+    assert_close(shown_by(other, images[10:]), shown_by(pool, images[10:]), rtol=0, atol=0)
     empty = ImagePool(3, seed=1)
     empty.load_state_dict(ImagePool(3, seed=0).state_dict(), "cpu")
     assert len(empty) == 0
@@ -300,7 +219,7 @@ def test_a_pool_goes_on_where_it_was_saved():
 
 def test_a_pool_of_zero_shows_every_image_and_detaches():
     images = torch.randn(4, 1, 2, 2, requires_grad=True)
-    shown = ImagePool(0, 0)(images)
+    shown = shown_by(ImagePool(0, 0), images)
     assert_close(shown, images.detach())
     assert not shown.requires_grad
     with pytest.raises(ValueError, match="0 images or more, not -1"):

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from ganforge.callbacks.compile import Compile
+from ganforge.callbacks.cuda_graph import CudaGraph
 from ganforge.callbacks.ema import EMA
 from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
@@ -25,6 +26,13 @@ class Losses(Callback):
     def on_train_batch_end(self, trainer, pl_module, *_):
         names = ("discriminator/loss", "generator/loss")
         self.seen.append([trainer.callback_metrics[name].item() for name in names])
+
+
+class Kept(Callback):
+    """How many steps were recorded at the end."""
+
+    def on_train_end(self, trainer, pl_module):
+        self.recordings = pl_module.repeat.recordings
 
 
 class NoWaiting(Callback):
@@ -79,6 +87,33 @@ def test_a_compiled_generator_trains_alike(mode, tmp_path):
     torch.testing.assert_close(
         torch.tensor(compiled.seen), torch.tensor(plain.seen), rtol=1e-3, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_recorded_steps_train_alike(precision, tmp_path):
+    """Fifty steps, of which all but three come from one CUDA graph."""
+    plain, repeated, kept = Losses(), Losses(), Kept()
+    torch.manual_seed(0)
+    fit(tmp_path, plain, steps=50, precision=precision)
+    torch.manual_seed(0)
+    fit(tmp_path, CudaGraph(), kept, repeated, steps=50, precision=precision)
+    assert kept.recordings == 1
+    tolerance = 1e-5 if precision == "32-true" else 1e-3
+    torch.testing.assert_close(
+        torch.tensor(repeated.seen), torch.tensor(plain.seen), rtol=tolerance, atol=tolerance
+    )
+
+
+def test_what_waits_cannot_be_recorded_and_is_played(tmp_path):
+    class Waiting(Callback):
+        def on_fit_start(self, trainer, pl_module):
+            pl_module.discriminator.register_forward_hook(lambda *args: args[-1].sum().item())
+
+    losses, kept = Losses(), Kept()
+    with pytest.warns(UserWarning, match="recording a step failed"):
+        fit(tmp_path, Waiting(), CudaGraph(), kept, losses)
+    assert kept.recordings == 0
+    assert torch.tensor(losses.seen).isfinite().all()
 
 
 def test_bf16_is_chosen_where_the_device_computes_it():

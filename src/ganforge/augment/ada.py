@@ -72,6 +72,14 @@ class ADA(nn.Module):
             self.signs.zero_()
         return {"augment_p": self.p.clone()}
 
+    def routine(self, critiques: int) -> tuple[bool, ...]:
+        """After which of the next updates p moves: what a recorded step depends on."""
+        return tuple((self._updates + i + 1) % self.interval == 0 for i in range(critiques))
+
+    def repeated(self, critiques: int) -> None:
+        """Count updates that a recorded step did."""
+        self._updates += critiques
+
     def get_extra_state(self) -> dict[str, int]:
         """How many updates there were."""
         return {"updates": self._updates}

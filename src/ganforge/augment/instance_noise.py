@@ -1,5 +1,7 @@
 """Instance noise (Sønderby et al. 2017; Arjovsky & Bottou 2017): real and fake, both blurred."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -30,12 +32,19 @@ class InstanceNoise(nn.Module):
         return images + self.sigma * torch.randn_like(images) if self.sigma else images
 
     def observe(self, verdicts: Tensor) -> dict[str, Tensor]:
-        """Count the real images of this update, on all ranks."""
+        """Count the real images of this update, on all ranks, until the noise is gone."""
         ranks = 1
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             ranks = torch.distributed.get_world_size()
-        self._images += len(verdicts) * ranks
+        self._images = min(self._images + len(verdicts) * ranks, math.ceil(1000 * self.kimg))
         return {"noise_std": verdicts.new_full((), self.sigma, dtype=torch.float32)}
+
+    def routine(self, critiques: int) -> str | None:  # noqa: ARG002
+        """A recorded step holds one deviation: it can be repeated once the noise is gone."""
+        return None if self.sigma else "gone"
+
+    def repeated(self, critiques: int) -> None:
+        """Nothing is left to count."""
 
     def get_extra_state(self) -> dict[str, int]:
         """How many images there were."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -168,3 +169,14 @@ def _check(
 def _mean(logits: Tensor) -> Term:
     """What the critic said itself, as a reading: probabilities cannot tell 10 from 1,000."""
     return Term(logits.detach().mean(), weight=0.0)
+
+
+def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
+    """Raise ValueError where a penalty on single samples meets a critic that mixes them."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        for name, regularizer in objective.regularizers.items():
+            if regularizer.per_sample:
+                raise ValueError(
+                    f"regularizer {name} needs a discriminator that treats samples one by one, "
+                    "without batch norm: choose norm=none or norm=spectral"
+                )

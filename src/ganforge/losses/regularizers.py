@@ -145,6 +145,14 @@ class Lazy(nn.Module):
         self.last.copy_(value.detach())
         return value
 
+    def routine(self, critiques: int) -> tuple[bool, ...]:
+        """Whose turns come next: what a recorded step depends on."""
+        return tuple((self._updates + i) % self.every == 0 for i in range(critiques))
+
+    def repeated(self, critiques: int) -> None:
+        """Count updates that a recorded step did."""
+        self._updates += critiques
+
     def get_extra_state(self) -> dict[str, int]:
         """How many updates there were."""
         return {"updates": self._updates}

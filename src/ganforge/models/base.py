@@ -1,18 +1,17 @@
 """The training core: alternating updates by manual optimization, and the counters."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganforge.losses.objective import AdversarialObjective, Terms
+from ganforge.losses.objective import Terms
 from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -20,17 +19,15 @@ ScheduleFactory = Callable[[Optimizer], LRScheduler]
 # Told of every update: the player, its readings (scalars, on the device) and its parameters, whose
 # gradients are still there. What it does must cost little and change nothing.
 Observer = Callable[[str, dict[str, torch.Tensor], list[nn.Parameter]], None]
+Batch = dict[str, torch.Tensor]
 
 
-def refuse_batch_norm(discriminator: nn.Module, objective: AdversarialObjective) -> None:
-    """Raise ValueError where a penalty on single samples meets a critic that mixes them."""
-    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
-        for name, regularizer in objective.regularizers.items():
-            if regularizer.per_sample:
-                raise ValueError(
-                    f"regularizer {name} needs a discriminator that treats samples one by one, "
-                    "without batch norm: choose norm=none or norm=spectral"
-                )
+class Update(NamedTuple):
+    """One player's update as it is reported."""
+
+    player: str
+    readings: dict[str, torch.Tensor]
+    parameters: list[nn.Parameter]
 
 
 class AdversarialModule(LightningModule):
@@ -38,6 +35,10 @@ class AdversarialModule(LightningModule):
 
     One *step* is one update of the generator: ``trainer.global_step``, ``max_steps``, every
     logger's x axis and every file name count it. ``images_seen`` counts real images over all ranks.
+
+    A step has three parts. ``prepare`` draws what the host decides; ``play`` is the players' work
+    on the device, which may be recorded once and repeated (``repeat`` takes its place then);
+    counters, rates and reports are the host's again.
 
     Args:
         optimizer_generator: makes the optimizer of the generator's parameters.
@@ -69,6 +70,8 @@ class AdversarialModule(LightningModule):
         self.images_seen = 0
         self._resumed: dict[str, Any] | None = None
         self.observers: list[Observer] = []
+        self.repeat: Callable[[Batch], None] | None = None
+        self.recorded: list[Update] | None = None  # a list while a step is being recorded
         self._noise: torch.Generator | None = None
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -127,9 +130,32 @@ class AdversarialModule(LightningModule):
             set_random_state(self._resumed["random"], self.device)
             self._resumed = None
 
-    def count(self, images: int) -> None:
-        """Count real images shown on this rank; the ranks' batches are equally large."""
-        self.images_seen += images * self.trainer.world_size
+    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Play one step and move the rates on, before a callback may save them."""
+        # The ranks' batches are equally large.
+        self.images_seen += self.images_in(batch) * self.trainer.world_size
+        self.prepare(batch)
+        (self.repeat or self.play)(batch)
+        schedules = self.lr_schedulers()
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            if schedule is not None:
+                schedule.step()
+
+    @property
+    def critiques(self) -> int:
+        """How often a step asks an objective for the discriminator's terms."""
+        return 1
+
+    def images_in(self, batch: Batch) -> int:
+        """Real images that a batch shows."""
+        raise NotImplementedError
+
+    def prepare(self, batch: Batch) -> None:
+        """Decide what the host decides in a step, and bring it to the device."""
+
+    def play(self, batch: Batch) -> None:
+        """All updates of one step."""
+        raise NotImplementedError
 
     def update(
         self,
@@ -162,23 +188,33 @@ class AdversarialModule(LightningModule):
     def _step(
         self, player: str, optimizer: LightningOptimizer, readings: dict[str, torch.Tensor]
     ) -> None:
-        """Clip, step and log; gradients are there."""
+        """Clip, step and report; gradients are there."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        logging = self._is_logging_step()
+        recording = self.recorded is not None
         if self.clip_gradient is not None:
             readings["gradient_norm"] = torch.nn.utils.clip_grad_norm_(
                 parameters, self.clip_gradient
             )
-        elif logging:
+        elif recording or self._is_logging_step():
             gradients = [p.grad for p in parameters if p.grad is not None]
             readings["gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
-        if logging:
-            self._log(player, readings)
-        for observe in self.observers:
-            observe(player, readings, parameters)
-        (optimizer if player == "generator" else optimizer.optimizer).step()
+        update = Update(player, readings, parameters)
+        # A recorded step is counted, and reported, each time that it is repeated.
+        if recording:
+            self.recorded.append(update)
+            optimizer.optimizer.step()
+        else:
+            self.report(update)
+            (optimizer if player == "generator" else optimizer.optimizer).step()
         # Autocast keeps low-precision copies of weights until its context ends: they are old now.
         torch.clear_autocast_cache()
+
+    def report(self, update: Update) -> None:
+        """Log an update where it is due, and tell the observers."""
+        if self._is_logging_step():
+            self._log(update.player, update.readings)
+        for observe in self.observers:
+            observe(*update)
 
     def _is_logging_step(self) -> bool:
         return (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
@@ -188,13 +224,6 @@ class AdversarialModule(LightningModule):
         counters = {"step": self.trainer.global_step + 1.0, "kimg": self.images_seen / 1000}
         named = {f"{player}/{name}": value for name, value in readings.items()}
         self.log_dict({**counters, **named}, batch_size=1)
-
-    def step_schedules(self) -> None:
-        """Move the rates on by one step, before a callback may save them."""
-        schedules = self.lr_schedulers()
-        for schedule in schedules if isinstance(schedules, list) else [schedules]:
-            if schedule is not None:
-                schedule.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counters and every rank's noise and random states to Lightning's state."""

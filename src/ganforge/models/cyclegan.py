@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.losses.objective import AdversarialObjective, Term, Terms
-from ganforge.models.base import OptimizerFactory, ScheduleFactory, refuse_batch_norm
+from ganforge.losses.objective import AdversarialObjective, Term, Terms, refuse_batch_norm
+from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
@@ -79,10 +79,18 @@ class CycleGAN(Translator):
                 self.pools[side].load_state_dict(state, self.device)
         self._pool_states = []
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def images_in(self, batch: Batch) -> int:
+        """Those of both domains."""
+        return len(batch["a"]) + len(batch["b"])
+
+    def prepare(self, batch: Batch) -> None:
+        """Let the pools choose whom the critics meet."""
+        self.pools["a"].choose(len(batch["b"]), self.device)  # one fake A of each real B
+        self.pools["b"].choose(len(batch["a"]), self.device)
+
+    def play(self, batch: Batch) -> None:
         """Translate, update both critics once, then both generators once."""
         a, b = batch["a"], batch["b"]
-        self.count(len(a) + len(b))
         optimizer_g, optimizer_d = self.optimizers()
         fake_b, same_b = self._translate(self.a_to_b, a, b)
         fake_a, same_a = self._translate(self.b_to_a, b, a)
@@ -109,7 +117,6 @@ class CycleGAN(Translator):
                     self.lambda_identity * self.lambda_cycle,
                 )
             self.update("generator", optimizer_g, terms)
-        self.step_schedules()
 
     def _translate(self, generator: nn.Module, source: Tensor, target: Tensor) -> list[Tensor]:
         """The translation of ``source`` and what the generator makes of its target domain."""

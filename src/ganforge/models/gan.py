@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.losses.objective import AdversarialObjective, Terms
+from ganforge.losses.objective import AdversarialObjective, Terms, refuse_batch_norm
 from ganforge.models.base import (
     AdversarialModule,
+    Batch,
     OptimizerFactory,
     ScheduleFactory,
-    refuse_batch_norm,
 )
 from ganforge.models.conditioning import classification, critic_of
 from ganforge.utils.errors import UserError
@@ -79,7 +79,16 @@ class GAN(AdversarialModule):
         """The generator and the discriminator."""
         return [self.generator], [self.discriminator]
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    @property
+    def critiques(self) -> int:
+        """Once for every part of every mini-batch."""
+        return self.n_critic * self.accumulate
+
+    def images_in(self, batch: Batch) -> int:
+        """The mini-batches of all updates."""
+        return len(batch["image"])
+
+    def play(self, batch: Batch) -> None:
         """Update the discriminator ``n_critic`` times, then the generator once.
 
         The generator's update goes through the last images that the discriminator saw, so that no
@@ -88,7 +97,6 @@ class GAN(AdversarialModule):
         """
         optimizer_g, optimizer_d = self.optimizers()
         for turn, (real, labels) in enumerate(self._rounds(batch), start=1):
-            self.count(len(real))
             plays = self.plays(real, labels)
             if turn == self.n_critic and self.accumulate == 1:
                 plays = [replace(play, fake=self._fake(play)) for play in plays]
@@ -99,9 +107,8 @@ class GAN(AdversarialModule):
         with self.toggled_optimizer(optimizer_g):
             terms = (self._deceive(play) for play in plays)
             self.update("generator", optimizer_g, terms, self.accumulate)
-        self.step_schedules()
 
-    def _rounds(self, batch: dict[str, Tensor]) -> Iterable[tuple[Tensor, Tensor | None]]:
+    def _rounds(self, batch: Batch) -> Iterable[tuple[Tensor, Tensor | None]]:
         """Images and, where the model is conditional, labels of each discriminator update."""
         images = batch["image"].chunk(self.n_critic)
         if self.num_classes is None:

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.losses.objective import AdversarialObjective, Term
-from ganforge.models.base import OptimizerFactory, ScheduleFactory, refuse_batch_norm
+from ganforge.losses.objective import AdversarialObjective, Term, refuse_batch_norm
+from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
 from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
@@ -51,10 +51,13 @@ class Pix2Pix(Translator):
         """The generator and the critic of pairs."""
         return [self.generator], [self.discriminator]
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def images_in(self, batch: Batch) -> int:
+        """Pairs."""
+        return len(batch["a"])
+
+    def play(self, batch: Batch) -> None:
         """Translate, update the critic once, then the generator once."""
         a, b = batch["a"], batch["b"]
-        self.count(len(a))
         optimizer_g, optimizer_d = self.optimizers()
         fake = self.generator(a)
         # The pair is what the objective knows as an image: an augmentation moves both halves alike.
@@ -67,7 +70,6 @@ class Pix2Pix(Translator):
             terms["adversarial"] = Term(terms["adversarial"].value, self.lambda_adversarial)
             terms["l1"] = Term(F.l1_loss(fake.float(), b), self.lambda_l1)
             self.update("generator", optimizer_g, terms)
-        self.step_schedules()
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Translate uint8 ``N×C×H×W`` of any height and width to uint8, with noise where chosen."""
