@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from lightning.pytorch import Trainer
@@ -11,7 +13,7 @@ from lightning.pytorch import Trainer
 from ganforge.cli import for_this_rank
 from ganforge.commands.devices import SharedBatchNorm, batch_norm_options, pick_precision
 from ganforge.commands.processes import further_processes
-from ganforge.utils.errors import UserError
+from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.runs import Run
 from helpers import composed
 
@@ -29,7 +31,9 @@ class Witness(Callback):
             raise OSError("no more room")
         path = Path(self.folder) / f"rank{trainer.global_rank}.json"
         noise = pl_module.draw_latents(1, pl_module.noise).flatten().tolist()
-        path.write_text(json.dumps({"seed": [self.seed, pl_module.seed], "noise": noise}))
+        weights = [p.double().abs().sum().item() for p in pl_module.parameters()]
+        told = {"seed": [self.seed, pl_module.seed], "noise": noise, "weights": weights}
+        path.write_text(json.dumps({**told, "nodes": trainer.num_nodes}))
 """
 JOB = [
     "train",
@@ -44,15 +48,21 @@ JOB = [
 ]
 
 
-def run(folder, *command):
+def start(folder, *command):
     (folder / "witness.py").write_text(WITNESS)
     unset = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {"OMP_NUM_THREADS": "1", "GANFORGE_DATA": str(folder / "data")}
-    command = [sys.executable, "-m", *command]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280
+    command, pipe = [sys.executable, "-m", *command], subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
     )
+
+
+def run(folder, *command):
+    process = start(folder, *command)
+    out, error = process.communicate(timeout=280)
+    return subprocess.CompletedProcess(command, process.returncode, out, error)
 
 
 def seen(folder):
@@ -79,6 +89,50 @@ def test_torchrun_starts_one_run_in_one_folder(tmp_path):
     runs = {path.name for path in (tmp_path / "outputs").iterdir()} - {"latest"}
     assert len(runs) == 1
     assert not (tmp_path / "checkpoints").exists()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_nodes_are_one_node_with_two_devices(tmp_path):
+    """Two torchruns on one machine that know of each other by an address alone."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    assert run(tmp_path, "ganforge", *JOB, "hydra.run.dir=one").returncode == 0
+    torchrun = ["torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
+    torchrun += [f"--rdzv-endpoint=127.0.0.1:{free_port()}", "-m", "ganforge"]
+    devices = ["trainer.devices=1", "trainer.num_nodes=2", "hydra.run.dir=two"]
+    nodes = [start(tmp_path, *torchrun, *JOB, *devices) for _ in range(2)]
+    for node in nodes:
+        _, error = node.communicate(timeout=280)
+        assert node.returncode == 0, error[-3000:]
+    one, two = seen(tmp_path / "one"), seen(tmp_path / "two")
+    assert [rank.pop("nodes") for rank in (*one, *two)] == [1, 1, 2, 2]
+    assert one == two
+    assert two[0]["noise"] != two[1]["noise"]
+    assert two[0]["weights"] == two[1]["weights"]
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_lost_node_is_told_in_a_sentence(tmp_path):
+    environment = SimpleNamespace(creates_processes_externally=True)
+    strategy = SimpleNamespace(cluster_environment=environment)
+    trainer = SimpleNamespace(strategy=strategy, world_size=4, global_rank=3)
+    gloo = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:23")
+    with (
+        pytest.raises(LostProcessError, match=r"process 3 of 4 .* resume=auto hydra.run.dir="),
+        further_processes(trainer, None, Run(tmp_path)),
+    ):
+        raise gloo
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        further_processes(trainer, None, Run(tmp_path)),
+    ):
+        raise RuntimeError("shapes cannot be multiplied")
 
 
 @pytest.mark.slow

@@ -1,7 +1,11 @@
 """Sweeps on the command line. Most tests let a stub stand for a job's training."""
 
 import json
+import os
+import signal
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
+from ganforge.commands import sweep
 from ganforge.sweeps import process
 from helpers import CONF, ganforge
 
@@ -99,6 +105,19 @@ BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 ENGINE = ["hydra/launcher=engine", f"+hydra.launcher.engine._target_={BASIC}"]
 
 
+def engine_launches(patch: pytest.MonkeyPatch, launch: Any) -> None:
+    """Let ``launch(the engine's own launch, jobs, first)`` stand for that of the engine."""
+    instantiate = Plugins.instantiate_launcher
+
+    def instantiated(self: Plugins, **options: Any) -> Any:
+        launcher = instantiate(self, **options)
+        if type(launcher).__name__ == "BasicLauncher":
+            launcher.launch = partial(launch, launcher.launch)
+        return launcher
+
+    patch.setattr(Plugins, "instantiate_launcher", instantiated)
+
+
 def test_an_engine_runs_jobs_that_the_list_knows(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,29 +145,75 @@ def test_an_engine_that_stops_leaves_a_list_that_can_be_gone_on_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """It raises after the first of three jobs."""
-    instantiate = Plugins.instantiate_launcher
 
-    def stopping(self: Plugins, **options: Any) -> Any:
-        launcher = instantiate(self, **options)
-        if type(launcher).__name__ == "BasicLauncher":
-            launch = launcher.launch
+    def stops(launch: Any, overrides: list, first: int) -> None:
+        launch(overrides[:1], first)
+        raise error
 
-            def stops(overrides: list, first: int) -> None:
-                launch(overrides[:1], first)
-                raise error
-
-            launcher.launch = stops
-        return launcher
-
-    monkeypatch.setattr(Plugins, "instantiate_launcher", stopping)
-    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,2,5") == code
+    with monkeypatch.context() as patch:
+        engine_launches(patch, stops)
+        assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,2,5") == code
     jobs = listed(here / "sweeps/one")
     assert [jobs[n]["state"] for n in range(3)] == ["done", state, state]
     assert words in str(jobs[2]["reason"])
     assert "until it is cancelled" in str(jobs[2]["reason"])
-    monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
     assert ganforge("train", "resume_sweep=sweeps/one") == 0
     assert (here / "ran").read_text().split() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TimeoutError("SLURM's\ntime is over"), "TimeoutError: SLURM's time is over"),
+        (SystemExit(-1), "its launcher puts it into the queue again, where it goes on"),
+    ],
+)
+def test_a_launcher_that_interrupts_its_job_leaves_the_reason(
+    error: BaseException, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As submitit does: it raises out of the handler of SLURM's signal."""
+    (tmp_path / "sleeps.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(process, "JOB", (sys.executable, str(tmp_path / "sleeps.py")))
+    monkeypatch.setattr(sweep, "prepare_job", lambda config: tmp_path)
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGUSR2, interrupt)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGUSR2))
+    try:
+        timer.start()
+        with pytest.raises(type(error)):
+            sweep.run_here(OmegaConf.create())
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR2, before)
+    record = json.loads((tmp_path / "job.json").read_text())
+    assert (record["state"], record["reason"]) == ("interrupted", reason)
+
+
+def test_an_engine_that_failed_before_a_job_began_tells_why(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some engines keep what a job raised in what they return."""
+    lost = JobReturn(status=JobStatus.FAILED)
+    lost.return_value = MemoryError("none left")
+    engine_launches(monkeypatch, lambda launch, jobs, first: [lost] * len(jobs))
+    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,2") == 2
+    reason = listed(here / "sweeps/one")[1]["reason"]
+    assert reason == "stopped before its training began (MemoryError: none left)"
+    assert "(None)" not in capsys.readouterr().out
+
+
+def test_a_cluster_without_gpus_is_told_what_to_set(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(launch: Any, jobs: list, first: int) -> None:
+        raise RuntimeError("sbatch: error: Invalid generic resource (gres) specification")
+
+    engine_launches(monkeypatch, refuse)
+    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,2") == 2
+    assert "engine.gpus_per_node=null" in str(listed(here / "sweeps/one")[0]["reason"])
 
 
 @pytest.mark.parametrize(

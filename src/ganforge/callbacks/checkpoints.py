@@ -36,7 +36,7 @@ class Checkpoints(Periodic):
         self,
         folder: str | Path,
         every_n_steps: int = 500,
-        signals: Sequence[str] = ("SIGTERM", "SIGINT", "SIGUSR1"),
+        signals: Sequence[str] = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"),
     ) -> None:
         super().__init__(every_n_steps)
         self.folder = Path(folder)

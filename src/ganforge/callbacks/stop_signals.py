@@ -27,7 +27,7 @@ class StopSignals:
         if unknown:
             raise ValueError(
                 f"callbacks.checkpoints.signals: there is no signal {unknown[0]}; "
-                "SIGTERM, SIGINT and SIGUSR1 are usual"
+                "SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are usual"
             )
         self.signals = [signal.Signals[name] for name in names]
         self._received, self._since = 0, 0.0

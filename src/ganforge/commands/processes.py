@@ -7,6 +7,7 @@ that ``torchrun`` sets; so they are started here.
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,13 +21,15 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.utils.errors import UserError
+from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.files import atomic_path
 from ganforge.utils.runs import Run
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "LOCAL_RANK")
 GRACE = 10.0
 """Seconds that the others have to end by themselves."""
+CONNECTION = re.compile(r"connection (closed|reset|refused)|socket|broken pipe|NCCL|gloo", re.I)
+"""In what gloo, NCCL and torch's store say when a process at their other end is gone."""
 
 
 @contextmanager
@@ -50,6 +53,8 @@ def further_processes(trainer: Trainer, config: DictConfig, run: Run) -> Iterato
     except RuntimeError as error:  # as that a connection was closed
         if _failed(children):
             raise RuntimeError(_failure(children)) from error
+        if not ours and CONNECTION.search(str(error)):
+            raise LostProcessError(trainer.global_rank, trainer.world_size, run.folder) from error
         raise
     finally:
         over.set()

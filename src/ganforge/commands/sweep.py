@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ganforge.sweeps.manifest import Job, Sweep
-from ganforge.sweeps.process import JOB, JobProcess
+from ganforge.sweeps.process import INTERRUPTED, JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
 from ganforge.utils.errors import UserError
 
@@ -46,10 +46,20 @@ def run_here(config: DictConfig) -> float | None:
     process = JobProcess(folder, {})
     try:
         record = process.wait()
-    except BaseException:
-        process.stop(grace=20.0)
+    except BaseException as error:
+        process.stop(grace=20.0, reason=_why_stopped(error))
+        process.wait()
         raise
     return record.value
+
+
+def _why_stopped(error: BaseException) -> str:
+    """What a launcher's interruption means, as submitit raises it at SLURM's time limit."""
+    if isinstance(error, SystemExit):
+        return "its launcher puts it into the queue again, where it goes on"
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def visible_gpus() -> list[str]:
@@ -102,7 +112,7 @@ def announce(sweep: Sweep, job: Job) -> None:
         case "done":
             print(f"{name} done{took}, without a finite score", flush=True)
         case state:
-            print(f"{name} {state}{took}: {record.reason} ({record.log})", flush=True)
+            print(f"{name} {state}{took}: {record.told}", flush=True)
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:

@@ -101,17 +101,16 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
     console.print(f"{len(sweep.jobs)} jobs: {summary}", highlight=False)
     for job in sweep.jobs:
         if job.record.state in ("failed", "interrupted"):
-            line = f"  job {job.number} {job.record.state}: {job.record.reason}"
-            console.print(f"{line} ({job.record.log})", soft_wrap=True, markup=False)
+            line = f"  job {job.number} {job.record.state}: {job.record.told}"
+            console.print(line, soft_wrap=True, markup=False)
     for what, files in (("ranking", "ranking.txt"), ("picture", "parallel*.png")):
         for path in sorted(sweep.folder.glob(files)):
             console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
     console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)
     resume = f"{typed('ganforge')} train resume_sweep={shown(sweep.folder)}"
     if states["failed"] == len(sweep.jobs):
-        first = sweep.jobs[0].record
         return (
-            f"all {len(sweep.jobs)} jobs failed, the first one by: {first.reason} ({first.log}); "
+            f"all {len(sweep.jobs)} jobs failed, the first one by: {sweep.jobs[0].record.told}; "
             f"mend the cause, then run {resume}"
         )
     if states["done"] < len(sweep.jobs):

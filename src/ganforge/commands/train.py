@@ -36,6 +36,7 @@ QUIET = (
     ".*LeafSpec.*",
     ".*exists and is not empty.*",
     ".*find_unused_parameters.*",
+    ".*`srun` command is available.*",
     ".*GPU available but not used.*",
     ".*torch.distributed.nn.functional.all_gather is deprecated.*",
 )

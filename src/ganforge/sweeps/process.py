@@ -16,6 +16,7 @@ from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
 
 RECORD, LOG = "job.json", "job.log"
+INTERRUPTED = "the sweep was interrupted"
 JOB = (sys.executable, "-m", "ganforge", "job")
 
 
@@ -37,6 +38,11 @@ class Record:
     log: str | None = None
     protocol: dict[str, Any] | None = None
 
+    @property
+    def told(self) -> str:
+        """The reason, and where the log lies if there is one."""
+        return f"{self.reason} ({self.log})" if self.log else str(self.reason)
+
 
 class JobProcess:
     """A running job. Its log is locked while any of its processes lives, whoever started it."""
@@ -45,7 +51,7 @@ class JobProcess:
         self.folder = folder
         self.log = folder / LOG
         self._started = time.monotonic()
-        self._interrupted = False
+        self._stopped: str | None = None
         Run(folder).outcome.unlink(missing_ok=True)
         _write(folder, Record("running", log=str(self.log)))
         with self.log.open("ab") as log:
@@ -70,14 +76,17 @@ class JobProcess:
             seconds=round(time.monotonic() - self._started, 1),
             log=str(self.log),
         )
-        if self._interrupted and record.state != "done":
-            record = replace(record, state="interrupted", reason="the sweep was interrupted")
+        if self._stopped and record.state != "done":
+            record = replace(record, state="interrupted", reason=self._stopped)
         _write(self.folder, record)
         return record
 
-    def stop(self, grace: float) -> None:
-        """Interrupt the job as Ctrl-C does; after ``grace`` seconds end what is left of it."""
-        self._interrupted = True
+    def stop(self, grace: float, reason: str = INTERRUPTED) -> None:
+        """Interrupt the job as Ctrl-C does; after ``grace`` seconds end what is left of it.
+
+        ``reason`` is put down by ``wait``.
+        """
+        self._stopped = reason
         self._signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)

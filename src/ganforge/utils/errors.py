@@ -28,6 +28,17 @@ class DivergedError(GanforgeError):
     exit_code = 4
 
 
+class LostProcessError(GanforgeError):
+    """Another of the processes that train together has ended: this one cannot go on alone."""
+
+    def __init__(self, rank: int, processes: int, folder: Path) -> None:
+        super().__init__(
+            f"process {rank} of {processes} (counted from 0) lost its connection to another one, "
+            "which has ended or cannot be reached: see that one's message, then go on with the "
+            f"same command and resume=auto hydra.run.dir={shlex.quote(str(folder))}"
+        )
+
+
 class PreemptedError(GanforgeError):
     """A signal asked a run to stop; its state is saved. The exit code asks to try again later.
 

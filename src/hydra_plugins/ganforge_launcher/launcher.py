@@ -22,7 +22,7 @@ from ganforge.commands.sweep import (
     visible_gpus,
 )
 from ganforge.sweeps.manifest import Job, Sweep
-from ganforge.sweeps.process import Record
+from ganforge.sweeps.process import INTERRUPTED, Record
 from ganforge.sweeps.slots import JobQueue, make_slots
 from ganforge.utils.errors import UserError
 
@@ -156,20 +156,39 @@ class EngineLauncher(SweepLauncher):
         )
         try:
             with interruptible():
-                engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
+                ended = engine.launch([self.job_overrides(job) for job in jobs], jobs[0].number)
         except KeyboardInterrupt:
-            self._close(jobs, "interrupted", f"the sweep was interrupted; {ELSEWHERE}")
+            self._close(jobs, "interrupted", [f"{INTERRUPTED}; {ELSEWHERE}"] * len(jobs))
             raise
         except Exception as error:  # noqa: BLE001 - each engine has errors of its own
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            self._close(jobs, "failed", f"the launcher stopped ({told}); {ELSEWHERE}")
+            reason = f"the launcher stopped ({_line(error)}){_advice(error)}; {ELSEWHERE}"
+            self._close(jobs, "failed", [reason] * len(jobs))
         else:
-            self._close(jobs, "failed", "the launcher ended without starting it")
+            self._close(jobs, "failed", [_why_not_started(job) for job in ended])
 
-    def _close(self, jobs: Sequence[Job], state: str, reason: str) -> None:
+    def _close(self, jobs: Sequence[Job], state: str, reasons: Sequence[str]) -> None:
         """Take each job's end from its folder; ``state`` is that of jobs which left nothing."""
         self.sweep.refresh()
-        for number in (job.number for job in jobs):
+        for number, reason in zip((job.number for job in jobs), reasons, strict=True):
             if self.sweep.jobs[number].record.state == "waiting":
                 self.sweep.update(number, Record(state, reason=reason))
             announce(self.sweep, self.sweep.jobs[number])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a refusal that every cluster without GPUs gives."""
+    no_gpus = "generic resource" in str(error)
+    return ": without GPUs, set hydra.launcher.engine.gpus_per_node=null" if no_gpus else ""
+
+
+def _why_not_started(returned: JobReturn) -> str:
+    """Why an engine that is through left no record of a job: what it raised where it ran."""
+    try:
+        _ = returned.return_value
+    except Exception as error:  # noqa: BLE001 - each engine has errors of its own
+        return f"stopped before its training began ({_line(error)})"
+    return "the launcher ended without starting it"
