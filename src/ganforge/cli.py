@@ -68,12 +68,12 @@ def run_command(name: str) -> None:
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def task(config: DictConfig) -> object:
+        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+        if multirun and name == "train":  # in a process that needs nothing of what its job imports
+            return import_module("ganforge.commands.sweep").run_here(config)
         command: Callable[[DictConfig], object] = getattr(
             import_module(f"ganforge.commands.{name}"), name
         )
-        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-        if multirun and name == "train":
-            return import_module("ganforge.commands.sweep").run_here(config)
         try:
             import_module("ganforge.commands.checks").check_settings(config)
             return command(config)

@@ -119,13 +119,17 @@ def engine_launches(patch: pytest.MonkeyPatch, launch: Any) -> None:
 
 
 def test_an_engine_runs_jobs_that_the_list_knows(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hydra's basic launcher stands for that of a cluster."""
-    assert ganforge("train", "-m", *SWEEP, *ENGINE, "seed=1,3,2") == 0
+    monkeypatch.setenv("ENGINES_OWN", "")
+    monkeypatch.delenv("ENGINES_OWN")  # puts it back at the end
+    own = "+hydra.launcher.environment.ENGINES_OWN='1'"
+    assert ganforge("train", "-m", *SWEEP, *ENGINE, own, "seed=1,3,2") == 0
     jobs, text = listed(here / "sweeps/one"), capsys.readouterr().out
     assert [jobs[n]["state"] for n in range(3)] == ["done", "failed", "done"]
     assert [jobs[n]["value"] for n in range(3)] == [1.0, None, 2.0]
+    assert os.environ["ENGINES_OWN"] == "1"
     assert jobs[1]["reason"] == "ValueError: three"
     assert "3 jobs: 2 done, 1 failed" in text
     (here / "mended").touch()
@@ -238,13 +242,17 @@ def test_launchers_of_clusters_compose(
 
 
 @pytest.mark.slow
-def test_submitit_trains_in_processes_of_its_own(here: Path) -> None:
-    """For real: its processes know nothing of the stub."""
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+@pytest.mark.parametrize(
+    ("launcher", "package"),
+    [("submitit_local", "hydra_submitit_launcher"), ("ray", "hydra_ray_launcher")],
+)
+def test_engines_train_in_processes_of_their_own(here: Path, launcher: str, package: str) -> None:
+    """For real: their processes know nothing of the stub."""
+    pytest.importorskip(f"hydra_plugins.{package}")
     short = ["trainer.max_steps=2", "trainer.accelerator=cpu", f"paths.data_dir={here}/data"]
     small = ["data.source.train_count=1024", "data.source.test_count=128"]
-    launcher = "launcher=submitit_local"
-    assert ganforge("train", "-m", *SWEEP, launcher, *short, *small, "seed=1,2") == 0
+    chosen = f"launcher={launcher}"
+    assert ganforge("train", "-m", *SWEEP, chosen, *short, *small, "seed=1,2") == 0
     jobs = listed(here / "sweeps/one")
     assert [jobs[n]["state"] for n in (0, 1)] == ["done"] * 2
     assert [jobs[n]["objective"] for n in (0, 1)] == ["wasserstein1"] * 2

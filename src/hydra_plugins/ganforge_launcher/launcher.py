@@ -4,8 +4,9 @@
 them to a cluster, where each starts its process.
 """
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -140,14 +141,28 @@ class LocalLauncher(SweepLauncher):
 
 
 class EngineLauncher(SweepLauncher):
-    """Hands jobs to another launcher, whose configuration is ``engine``."""
+    """Hands jobs to another launcher.
 
-    def __init__(self, engine: DictConfig, resume: bool = False) -> None:
+    Args:
+        engine: configuration of that launcher.
+        environment: variables that are set before it starts, unless they are set already.
+        resume: go on with the sweep in the folder.
+
+    """
+
+    def __init__(
+        self,
+        engine: DictConfig,
+        environment: Mapping[str, str] | None = None,
+        resume: bool = False,
+    ) -> None:
         super().__init__(resume)
-        self.engine = engine
+        self.engine, self.environment = engine, environment or {}
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Let the engine call the task for each job, which starts a process where it is called."""
+        for name, value in self.environment.items():
+            os.environ.setdefault(name, str(value))
         config = self.config.copy()
         with open_dict(config):
             config.hydra.launcher = self.engine
