@@ -10,6 +10,8 @@ from torch.testing import assert_close
 from ganforge.callbacks.ema import EMA
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.schedules import constant_then_linear
+from ganforge.networks.patchgan import PatchGAN
+from ganforge.networks.resnet import ResnetGenerator
 from ganforge.utils.images import to_float
 from models.tiny_translators import (
     NETWORKS,
@@ -274,7 +276,28 @@ def test_translation_takes_any_size_and_leaves_no_trace(size):
 def test_panels_show_both_ways():
     panels = make_cyclegan().panels(*(torch.zeros(2, 3, 16, 16).byte() for _ in "ab"))
     assert set(panels) == {"a_to_b", "b_to_a"}
-    assert list(panels["a_to_b"]) == ["real", "fake", "reconstructed", "identity"]
+    assert list(panels["a_to_b"]) == ["real A", "fake B", "reconstructed A", "identity A"]
+    assert list(panels["b_to_a"]) == ["real B", "fake A", "reconstructed B", "identity B"]
+
+
+def test_domains_of_different_channels_have_no_identity(tiny_trainer):
+    def grey_to_colour(**options):
+        module = make_cyclegan(**options)
+        module.a_to_b, module.b_to_a = (
+            ResnetGenerator(1, 3, 4, 1, 1),
+            ResnetGenerator(3, 1, 4, 1, 1),
+        )
+        module.critic_a = PatchGAN(1, 4, 1)
+        return module
+
+    data = Domains(channels_a=1)
+    with pytest.raises(ValueError, match=r"of 1 and 3 channels: set model\.lambda_identity=0"):
+        tiny_trainer(max_steps=1).fit(grey_to_colour(), datamodule=data)
+    module = grey_to_colour(lambda_identity=0.0)
+    tiny_trainer(max_steps=1).fit(module, datamodule=data)
+    panels = module.panels(*(torch.zeros(2, c, 16, 16).byte() for c in (1, 3)))
+    assert list(panels["a_to_b"]) == ["real A", "fake B", "reconstructed A"]
+    assert list(panels["b_to_a"]) == ["real B", "fake A", "reconstructed B"]
 
 
 def test_pix2pix_by_hand(tiny_trainer):

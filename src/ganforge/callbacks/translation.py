@@ -1,5 +1,6 @@
 """Pictures of fixed test images while a translator learns."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ from torch import Tensor
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
-from ganforge.utils.images import grid, save_gif, save_image, to_pil
+from ganforge.utils.captions import GAP, with_captions
+from ganforge.utils.files import atomic_path
+from ganforge.utils.images import grid, save_gif, to_pil
 
 
 class TranslationGrid(Periodic):
     """Writes a picture of each direction every N steps, and a GIF of each at the end.
 
-    A row is a test image; the columns are what the model's ``panels`` gives: real, fake,
-    reconstructed and identity for CycleGAN; real, fake and truth for pix2pix.
+    A row is a test image; the columns are what the model's ``panels`` gives: real A, fake B,
+    reconstructed A and identity A for CycleGAN; real A, fake B and truth for pix2pix.
     """
 
     def __init__(
@@ -46,8 +49,9 @@ class TranslationGrid(Periodic):
             panels = pl_module.panels(a, b)
         for way, columns in panels.items():
             picture = draw_panels(columns, self.smallest_side)
-            save_image(picture, self.folder / f"{way}_{step:06d}.png")
-            log_picture(trainer.loggers, f"samples/{way}", to_pil(picture), step)
+            with atomic_path(self.folder / f"{way}_{step:06d}.png") as temporary:
+                picture.save(temporary)
+            log_picture(trainer.loggers, f"samples/{way}", picture, step)
 
     def _images(self, trainer: Trainer) -> list[Tensor]:
         """The same rows of both sides, so that pairs stay pairs."""
@@ -66,9 +70,10 @@ class TranslationGrid(Periodic):
             save_gif(frames, self.folder / f"{way}.gif")
 
 
-def draw_panels(columns: dict[str, Tensor], smallest_side: int = 512) -> Tensor:
-    """One uint8 ``3×H×W`` picture: a row an image, a column an entry of ``columns``."""
+def draw_panels(columns: dict[str, Tensor], smallest_side: int = 512) -> Image.Image:
+    """Draw a row for each image and a column with its name above for each entry of ``columns``."""
     coloured = [images.cpu().expand(-1, 3, -1, -1) for images in columns.values()]
     rows = torch.stack(coloured, dim=1).flatten(0, 1)
-    scale = max(1, round(smallest_side / (rows.shape[-1] * len(columns))))
-    return grid(rows, len(columns), scale=scale)
+    scale = math.ceil(smallest_side / (rows.shape[-1] * len(columns)))
+    tiles = to_pil(grid(rows, len(columns), padding=GAP, scale=scale))
+    return with_captions(tiles, list(columns))

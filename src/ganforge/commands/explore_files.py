@@ -5,16 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import get_data_path
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ganforge.latent.space import Film, Findings, Matrix, Sheet
+from ganforge.utils.captions import GAP, INK, with_captions
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path, write_json
 from ganforge.utils.images import grid, to_pil
 
-INK, FONT_SIZE, GAP = "#222222", 13, 2
 MILLISECONDS, REST = 80, 1500  # of a frame, of the last one where a film does not loop
 
 
@@ -47,21 +46,7 @@ def draw_sheet(sheet: Sheet, path: Path) -> None:
     """Tile images with a word above each column and left of each row."""
     columns, scale = len(sheet.columns), scale_for(sheet.images.shape[-1])
     tiles = to_pil(grid(sheet.images, columns, padding=GAP, scale=scale)).convert("RGB")
-    cell_w = sheet.images.shape[-1] * scale + GAP
-    cell_h = sheet.images.shape[-2] * scale + GAP
-    # Pillow's own font has no arrows and no Greek.
-    font = ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
-    left = round(max(font.getlength(word) for word in sheet.rows)) + 12
-    top = FONT_SIZE + 8 if any(sheet.columns) else 0
-    canvas = Image.new("RGB", (left + tiles.width, top + tiles.height), "white")
-    canvas.paste(tiles, (left, top))
-    pen = ImageDraw.Draw(canvas)
-    for i, word in enumerate(sheet.columns):
-        middle = left + GAP + i * cell_w + cell_w / 2
-        pen.text((middle, top - 3), word, INK, font, anchor="ms")
-    for i, word in enumerate(sheet.rows):
-        middle = top + GAP + i * cell_h + cell_h / 2
-        pen.text((left - 6, middle), word, INK, font, anchor="rm")
+    canvas = with_captions(tiles, sheet.columns, sheet.rows)
     with atomic_path(path) as temporary:
         canvas.save(temporary, optimize=True)
 

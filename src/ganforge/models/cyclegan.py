@@ -122,31 +122,35 @@ class CycleGAN(Translator):
         """The translation of ``source`` and what the generator makes of its target domain."""
         if not self.lambda_identity:
             return [generator(source), target]
+        if source.shape[1] != target.shape[1]:
+            raise ValueError(
+                f"the identity terms show each generator both domains, of {source.shape[1]} and "
+                f"{target.shape[1]} channels: set model.lambda_identity=0, or equal channels"
+            )
         return list(generator(torch.cat([source, target])).split([len(source), len(target)]))
 
     def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
         """Pictures of uint8 images, a named column each, for both directions."""
         a, b = to_float(a.to(self.device)), to_float(b.to(self.device))
         with evaluating(self), torch.no_grad():
-            fake_b, fake_a = self.a_to_b(a), self.b_to_a(b)
-            columns = {
-                "a_to_b": {
-                    "real": a,
-                    "fake": fake_b,
-                    "reconstructed": self.b_to_a(fake_b),
-                    "identity": self.b_to_a(a),
-                },
-                "b_to_a": {
-                    "real": b,
-                    "fake": fake_a,
-                    "reconstructed": self.a_to_b(fake_a),
-                    "identity": self.a_to_b(b),
-                },
+            ways = {
+                "a_to_b": self._panel(a, "A", "B", self.a_to_b, self.b_to_a),
+                "b_to_a": self._panel(b, "B", "A", self.b_to_a, self.a_to_b),
             }
         return {
             way: {name: to_uint8(images) for name, images in row.items()}
-            for way, row in columns.items()
+            for way, row in ways.items()
         }
+
+    @staticmethod
+    def _panel(
+        real: Tensor, here: str, there: str, forth: nn.Module, back: nn.Module
+    ) -> dict[str, Tensor]:
+        fake = forth(real)
+        columns = {f"real {here}": real, f"fake {there}": fake, f"reconstructed {here}": back(fake)}
+        if fake.shape[1] == real.shape[1]:  # else the way back does not take it
+            columns[f"identity {here}"] = back(real)
+        return columns
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add every rank's pools."""

@@ -83,4 +83,4 @@ class Pix2Pix(Translator):
 
     def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
         """Pictures of uint8 images, a named column each."""
-        return {"a_to_b": {"real": a, "fake": self.translate(a, "a_to_b"), "truth": b}}
+        return {"a_to_b": {"real A": a, "fake B": self.translate(a, "a_to_b"), "truth": b}}

@@ -20,7 +20,8 @@ class Translator(AdversarialModule):
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Translate uint8 ``N×C×H×W`` of any height and width to uint8; no gradient, no state.
 
-        Sides that the network does not take are padded by reflection, and cropped again.
+        Sides that the network does not take are padded by reflection, tiny ones by repetition, and
+        cropped again.
         """
         with evaluating(self), torch.no_grad():
             return to_uint8(self._padded(self.network(direction), to_float(images.to(self.device))))
