@@ -1,5 +1,6 @@
 """``ganforge translate``: image files of any size through a trained translator."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,12 +25,13 @@ WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 def translate(config: DictConfig) -> None:
     """Translate a file or every image of a folder; unreadable ones are reported and left out."""
     source, output = Path(config.input).expanduser(), Path(config.output).expanduser()
-    names = _names(source)
+    names = _names(source, output)
     folder = source if source.is_dir() else source.parent
     _check(config, folder, output)
     loaded = load_run(config.run, config.checkpoint, config.device)
     refuse_broken(loaded)
     channels = _channels(loaded, config.direction)
+    written = written_names(names)
     torch.manual_seed(config.seed)
     bad: list[str] = []
     console = Console(stderr=True)
@@ -45,7 +47,7 @@ def translate(config: DictConfig) -> None:
             config.tile,
             config.overlap,
         )
-        save_image(fake[0], output / written_name(name))
+        save_image(fake[0], output / written[name])
     for line in bad:
         console.print(f"skipped: {line}", markup=False, highlight=False, soft_wrap=True)
     if len(bad) == len(names):
@@ -70,18 +72,39 @@ def _check(config: DictConfig, folder: Path, output: Path) -> None:
         raise UserError(f"output={output} is a file: choose a folder")
 
 
-def _names(source: Path) -> list[str]:
-    """Relative names of the images; a file needs no known suffix."""
+def _names(source: Path, output: Path) -> list[str]:
+    """Relative names of the images; a file needs no known suffix.
+
+    What an earlier run wrote into a subfolder of the input is no input.
+    """
     if source.is_file():
         return [source.name]
     if not source.is_dir():
         raise UserError(f"input={source} is neither an image file nor a folder of images")
-    return list_images(source).names
+    names, here, there = list_images(source).names, source.resolve(), output.resolve()
+    if here in there.parents:
+        own = there.relative_to(here)
+        names = [name for name in names if own not in Path(name).parents]
+        if not names:
+            raise UserError(f"all images in {source} lie in output={output}: choose another folder")
+    return names
 
 
-def written_name(name: str) -> str:
-    """The name of a translation: the same, with .png behind it where we cannot write its format."""
-    return name if Path(name).suffix.lower() in WRITABLE else f"{name}.png"
+def written_names(names: Sequence[str]) -> dict[str, str]:
+    """The name of each translation: the same, with .png behind it where we cannot write its format.
+
+    Where that name is another image's, one more .png keeps them apart.
+    """
+    written = {name: name for name in names if Path(name).suffix.lower() in WRITABLE}
+    taken = set(written)
+    for name in names:
+        if name not in written:
+            free = f"{name}.png"
+            while free in taken:
+                free += ".png"
+            written[name] = free
+            taken.add(free)
+    return written
 
 
 def _channels(loaded: LoadedRun, direction: str) -> int:

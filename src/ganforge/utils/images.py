@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ganforge.utils.files import atomic_path
 
+JPEG_QUALITY = 95  # and WebP's; Pillow's own 75 shows blocks. Formats without loss ignore it.
+
 
 def to_float(images: Tensor) -> Tensor:
     """Map uint8 ``[0, 255]`` to float32 ``[-1, 1]``; 0 is -1 and 255 is 1, exactly."""
@@ -53,7 +55,7 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 2, scale: in
 def save_image(image: Tensor, path: Path) -> None:
     """Write one uint8 ``C×H×W`` image atomically; the suffix chooses the format."""
     with atomic_path(path) as temporary:
-        to_pil(image).save(temporary)
+        to_pil(image).save(temporary, quality=JPEG_QUALITY)
 
 
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:
