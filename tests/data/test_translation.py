@@ -313,6 +313,25 @@ def test_a_pair_without_its_partner_is_named(tmp_path):
         list(PairedFolder(tmp_path / "other", "A").chunks("train", 8, 3))
 
 
+def test_two_images_of_one_name_are_no_pair(tmp_path):
+    for name in ("A/1.png", "A/1.jpg", "B/1.png"):
+        picture(tmp_path / name)
+    with pytest.raises(UserError, match=r"'A/1\.jpg' and 'A/1\.png' have the same partner"):
+        list(PairedFolder(tmp_path, "B").chunks("train", 8, 3))
+
+
+def test_a_grey_side_of_pairs_is_refused_by_name(tmp_path):
+    for i in range(3):
+        picture(tmp_path / "A" / f"{i}.png", "L")
+        picture(tmp_path / "B" / f"{i}.png")
+    a, b = (PairedFolder(tmp_path, side) for side in "AB")
+    with pytest.raises(UserError, match=r"side A .* is grey, such as 'A/0\.png'.*channels_a=1"):
+        list(a.chunks("train", 8, 3))
+    assert next(a.chunks("train", 8, 1)).images.shape == (2, 1, 8, 8)
+    assert next(b.chunks("train", 8, 3)).images.shape == (2, 3, 8, 8)
+    assert next(b.chunks("train", 8, 1)).images.shape == (2, 1, 8, 8)
+
+
 def test_only_test_images_are_nothing_to_train_on(tmp_path):
     picture(tmp_path / "test" / "1.png")
     with pytest.raises(UserError, match="nothing to train on"):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.data.decode import BROKEN, Decoder, flatten, open_picture, to_array
+from ganforge.data.decode import BROKEN, GREY_MODES, Decoder, flatten, open_picture, to_array
 from ganforge.data.listing import Listing, list_images
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import DamagedFileError
@@ -20,7 +20,6 @@ from ganforge.utils.files import write_json
 
 log = logging.getLogger(__name__)
 BATCH = 64
-GREY = ("1", "L", "I", "F", "I;16", "LA")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def _scan(listing: Listing) -> Scan:
         except BROKEN as error:
             raise _unreadable(listing, name, error) from error
         sizes.append(image.size)
-        grey.append(image.mode in GREY)
+        grey.append(image.mode in GREY_MODES)
         digest.update(hashlib.sha256(data).digest())
     return Scan(digest.hexdigest(), sizes, grey)
 

@@ -61,10 +61,8 @@ def protocol_line(score: Score) -> str:
     p = score.protocol
     weights = {True: "averaged weights; ", False: "last weights; ", None: ""}[p.ema]
     real = f", {p.n_real} real images of {p.split} ({p.data_hash[:8]})" if p.split else ""
-    return (
-        f"{p.extractor} features ({p.sha256[:8]}), {p.resize}; {p.n_fake} generated{real}; "
-        f"{weights}seed {p.seed}"
-    )
+    seen = f"{p.extractor} features ({p.sha256[:8]}), {p.resize}" if p.sha256 else p.extractor
+    return f"{seen}; {p.n_fake} generated{real}; {weights}seed {p.seed}"
 
 
 def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -> None:

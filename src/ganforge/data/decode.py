@@ -24,6 +24,8 @@ OnBad = Literal["raise", "skip"]
 # Nothing but pixels: Pillow would hand a file that begins as PostScript to another program.
 FORMATS = ("BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 
+GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+
 # What Pillow's decoders and zipfile are known to raise on broken input.
 BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError,
@@ -102,6 +104,20 @@ def decode_files(
                 f"it{skip}."
             )
         yield decoded
+
+
+def all_grey(listing: Listing, names: Sequence[str]) -> bool:
+    """Whether all readable images of ``names`` are grey; stops at the first that has colour."""
+    readable = False
+    for name in names:
+        try:
+            with Image.open(io.BytesIO(listing.read(name)), formats=FORMATS) as image:
+                if image.mode not in GREY_MODES:
+                    return False
+                readable = True
+        except BROKEN:
+            continue  # a bad image is the decoder's affair
+    return readable
 
 
 def check_choice(key: str, value: str, choices: Sequence[str], group: str = "data.source") -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ganforge.data.decode import Decoder, Fit, check_choice, decode_files
+from ganforge.data.decode import Decoder, Fit, all_grey, check_choice, decode_files
 from ganforge.data.listing import Listing, list_images
 from ganforge.data.source import Chunk, Names, check_fraction, check_size
 from ganforge.utils.errors import UserError
@@ -57,6 +57,7 @@ class PairedFolder:
         check_fraction("data.a.test_fraction", test_fraction)
         self._path, self._side, self._load_size, self._fit = path, side, load_size, fit
         self._test_fraction, self._workers = test_fraction, workers
+        self._colour_checked = False
 
     def check(self, size: int | None, channels: int | None) -> None:
         """Refuse sizes that no image has."""
@@ -84,8 +85,23 @@ class PairedFolder:
             decoder = Decoder(pixels, channels, self._fit)
         what = f"reading {split} images {self._side}"
         files = self._splits[split]
+        if channels == 3:
+            self._check_colour()
         for part in decode_files(self._listing, files, decoder, what, workers=self._workers):
             yield Chunk(part.images)
+
+    def _check_colour(self) -> None:
+        """Refuse a folder that is all grey where the network is made for colour."""
+        if self._side not in ("A", "B") or self._colour_checked:
+            return
+        names = [name for files in self._splits.values() for name in files]
+        if all_grey(self._listing, names):
+            raise UserError(
+                f"Every image of the side {self._side} in '{self._path}' is grey, such as "
+                f"'{names[0]}', but is to have 3 channels: set data.channels_a=1 to translate from "
+                "grey, data.channels=1 to translate to grey."
+            )
+        self._colour_checked = True
 
     def names(self) -> Names:
         """Return nothing: there are no classes."""
@@ -145,7 +161,12 @@ def _of_side(files: list[str], side: str) -> dict[str, str]:
         folders = PurePosixPath(file).parts[:-1]
         if any(folder in markers for folder in folders):
             shared = [markers.get(folder, folder) for folder in folders]
-            found["/".join([*shared, PurePosixPath(file).stem])] = file
+            name = "/".join([*shared, PurePosixPath(file).stem])
+            if name in found:
+                raise UserError(
+                    f"'{found[name]}' and '{file}' have the same partner: rename or remove one."
+                )
+            found[name] = file
     return found
 
 

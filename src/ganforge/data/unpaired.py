@@ -1,19 +1,14 @@
 """One side of an unpaired set in folders: ``trainA``, ``trainB``, ``testA``, ``testB``."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from ganforge.data.decode import BROKEN, FORMATS, Fit, OnBad
+from ganforge.data.decode import Fit, OnBad, all_grey
 from ganforge.data.image_folder import ImageFolder
 from ganforge.data.listing import list_images
 from ganforge.data.source import Chunk, Names
 from ganforge.utils.errors import UserError
-
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 
 
 class UnpairedFolder:
@@ -69,17 +64,10 @@ class UnpairedFolder:
         """Refuse a side that is all grey where the networks are made for colour."""
         listing = list_images(self._path)
         names = [name for name in listing.names if name.startswith(self._folder + "/")]
-        for name in names:
-            try:
-                with Image.open(io.BytesIO(listing.read(name)), formats=FORMATS) as image:
-                    if image.mode not in GREY_MODES:
-                        self._colour_checked = True
-                        return
-            except BROKEN:
-                continue  # a bad image is the decoder's affair
-        if names:
+        if all_grey(listing, names):
             raise UserError(
                 f"Every image of the side '{self._folder}' is grey, such as '{names[0]}', but the "
                 "sides are to have 3 channels: set data.channels=1 to train on grey, or "
                 "data.a.convert=true to repeat grey in three channels."
             )
+        self._colour_checked = True
