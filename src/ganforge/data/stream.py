@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.data.chunk_cache import ChunkCache
 from ganforge.data.packing import FACTS, LAYOUT, need_litdata
 from ganforge.utils.errors import UserError
 
@@ -29,23 +30,14 @@ class Stream:
         self, path: str, cache_dir: Path, window: int, cache_size: str | None, options: dict | None
     ) -> None:
         need_litdata()
-        from litdata import StreamingDataset
-
-        # It tells of every reader that it opens.
-        logging.getLogger("litdata").setLevel(logging.WARNING)
-        remote = {"cache_dir": str(cache_dir)} if is_remote(path) else {}
-        self._open_reader = partial(
-            StreamingDataset,
-            path,
-            max_cache_size=cache_size,
-            storage_options=options or {},
-            batch_decode=0,  # else 250 neighbours are decoded for every image of a shuffled order
-            **remote,
-        )
-        self._window = window
+        # They tell of every reader that is opened, and of where credentials were found.
+        for library in ("litdata", "botocore"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+        self._path, self._window = path, window
         self._readers: OrderedDict[int, Any] = OrderedDict()  # by chunk, the latest used last
         self._lock = Lock()
-        index = self._index(path)
+        index = self._open(path, cache_dir, cache_size, options or {})
+        self._chunks: list[dict[str, Any]] = index["chunks"]
         self.facts: dict[str, Any] = index[FACTS]
         self.sizes = [chunk["chunk_size"] for chunk in index["chunks"]]
         self._ends = np.cumsum(self.sizes)
@@ -65,7 +57,7 @@ class Stream:
         samples: list[dict[str, np.ndarray]] = [{}] * len(numbers)
         with self._lock:  # batches are read ahead in a thread of their own
             for row in np.argsort(chunks, kind="stable"):
-                samples[row] = self._reader(int(chunks[row]))[int(numbers[row])]
+                samples[row] = self._sample(int(chunks[row]), int(numbers[row]))
         rows = {
             key: torch.from_numpy(np.stack([sample[key] for sample in samples]))
             for key in samples[0]
@@ -93,8 +85,25 @@ class Stream:
         """Numbers of ``n`` rows from as few chunks as hold them and are mixed in training."""
         return torch.from_numpy(ChunkOrder(self.sizes, self._window, seed).part(0, 0, n))
 
+    def _sample(self, chunk: int, number: int) -> dict[str, np.ndarray]:
+        try:
+            try:
+                return self._reader(chunk)[number]
+            except FileNotFoundError:  # another process made room before the chunk was open here
+                self._readers.pop(chunk, None)
+                return self._reader(chunk)[number]
+        except Exception as error:  # each object store has errors of its own
+            raise UserError(
+                f"chunk {chunk} of '{self._path}' can no longer be read ({_reason(error)}): see "
+                "whether that can be reached, then go on with the run by resume="
+            ) from error
+
     def _reader(self, chunk: int) -> Any:
         if chunk not in self._readers:
+            if self._cache:
+                kept = {self._chunks[other]["filename"] for other in self._readers}
+                wanted = self._chunks[chunk]
+                self._cache.fetch(wanted["filename"], wanted["chunk_bytes"], kept)
             full = len(self._readers) == self._window
             self._readers[chunk] = (
                 self._readers.popitem(last=False)[1] if full else self._open_reader()
@@ -102,19 +111,31 @@ class Stream:
         self._readers.move_to_end(chunk)
         return self._readers[chunk]
 
-    def _index(self, path: str) -> dict[str, Any]:
+    def _open(self, path: str, cache_dir: Path, size: str | None, options: dict[str, Any]) -> dict:
+        """The index; chunks of an object store are going to be in a cache."""
+        from litdata import StreamingDataset
+
         try:
-            reader = self._open_reader()
-            index = json.loads(Path(reader.input_dir.path, "index.json").read_text("utf-8"))
+            self._cache = ChunkCache(path, cache_dir, size, options) if is_remote(path) else None
+            folder = str(self._cache.folder) if self._cache else path
+            index = json.loads(Path(folder, "index.json").read_text("utf-8"))
+        except UserError:
+            raise
         except Exception as error:  # each object store has errors of its own
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"'{path}' is no packed data set that can be read ({reason}): write one with "
-                "ganforge pack, and name the folder that holds train and test"
+                f"'{path}' is no packed data set that can be read ({_reason(error)}): write one "
+                "with ganforge pack, and name the folder that holds train and test"
             ) from error
         if index.get(FACTS, {}).get("facts", {}).get("layout") != LAYOUT:
             raise UserError(f"'{path}' was not written by this ganforge pack: pack it again")
+        # Else 250 neighbours are decoded for every image of a shuffled order.
+        self._open_reader = partial(StreamingDataset, folder, batch_decode=0)
         return index
+
+
+def _reason(error: BaseException) -> str:
+    """What an object store's client says, without the causes that it lists below."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def is_remote(path: str) -> bool:
