@@ -68,3 +68,10 @@ def test_the_direction_averages_many_the_changed_one_few(space, monkeypatch):
 def test_counts_below_one_are_refused(space, name):
     with pytest.raises(UserError, match=f"tool.{name}=0 must be at least 1"):
         Arithmetic([1], [2], [3], **{name: 0})(space)
+
+
+def test_all_at_once_is_said_of_several_values(space):
+    one = Arithmetic("bright=1", "bright=0", "bright=0", n=5, results=10, pool=500)(space)
+    assert "all at once" not in one.lines[0]
+    two = ("bright=1,split=2", "bright=0,split=2", "bright=0,split=0")
+    assert "all at once" in Arithmetic(*two, n=5, results=10, pool=2000)(space).lines[0]

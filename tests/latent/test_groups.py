@@ -29,6 +29,8 @@ def test_a_query_has_many_spellings(query):
         ("hair=afro", "no value 'afro': there are 0=bald, 1=bob"),
         ("hair=2", "no value '2'"),
         ("hair", "no value 'hair'"),
+        ("hair=0,hair=1", "names hair twice"),
+        ([1, 2], r"\[1, 2\] is no query"),
     ],
 )
 def test_what_the_classifier_does_not_know_is_named(query, message):
@@ -74,9 +76,10 @@ def test_seeds_are_averaged_all_together(space):
     assert other.words == "bright=yes"
 
 
-def test_an_empty_list_of_seeds_is_refused(space):
-    with pytest.raises(UserError, match="empty list"):
-        find_groups(space, [[], [1]], 10, 0.0, space.rng())
+@pytest.mark.parametrize("operand", [[], 5, ["x"], [-1], [1.5], [True], None])
+def test_what_is_neither_seeds_nor_a_query_is_refused(operand, space):
+    with pytest.raises(UserError, match="is no group of latents: give a list of seeds"):
+        find_groups(space, [operand, [1]], 10, 0.0, space.rng())
 
 
 def test_without_a_classifier_a_query_says_what_to_do(space_with):

@@ -78,6 +78,13 @@ def test_seeds_are_walked_pair_by_pair(space):
     assert torch.equal(sheet.images[[0, 2, 3, 5]], ends)
 
 
+@pytest.mark.parametrize(("shown", "columns"), [(1, 1), (4, 4), (5, 3), (6, 3), (9, 3)])
+def test_a_film_has_rows_as_equal_as_can_be(shown, columns, space):
+    seeds = list(range(shown))
+    tool = Interpolation(seeds, seeds, PATHS, shown=shown, frames=2, path_length=0, steps=2)
+    assert tool(space).pictures["linear_film"].columns == columns
+
+
 def test_the_film_returns_to_where_it_began(space):
     film = Interpolation([1], [2], PATHS, frames=8, path_length=0)(space).pictures["linear_film"]
     assert torch.equal(film.frames[0], space.images(space.of_seeds([1])))

@@ -37,6 +37,20 @@ def test_projection_finds_generated_targets_again(space):
     assert torch.equal(film.frames[0][2:], sheet.images[[1, 4]])
 
 
+def test_one_file_needs_no_list(space_with):
+    opened = []
+
+    def open_image(path):
+        opened.append(path)
+        return torch.zeros(3, 8, 8, dtype=torch.uint8)
+
+    Projection("me.png", candidates=4, steps=1, frames=1)(space_with(open_image=open_image))
+    Projection(["a.png", "b.png"], candidates=4, steps=1, frames=1)(
+        space_with(open_image=open_image)
+    )
+    assert opened == ["me.png", "a.png", "b.png"]
+
+
 def test_the_prior_keeps_latents_at_their_length(space):
     tool = Projection(count=3, candidates=10, steps=100, prior_weight=100.0)
     z = torch.tensor(tool(space).numbers["z"])

@@ -65,14 +65,14 @@ KINDS: dict[str, Kind] = {
          "components", "downsamplings", "every", "every_n_steps", "frames", "gradient_every",
          "interval", "k", "latent_dim", "load_size", "log_every_n_steps", "looks", "measured",
          "modes", "n", "n_critic", "n_images", "n_samples", "num_nodes", "pairs", "pool",
-         "probe_every_n_steps", "results", "rows", "samples", "scores", "size", "steps",
-         "strengths", "test_count", "tile", "train_count", "units", "width", "window", "windows",
-         "workers"),
+         "probe_every_n_steps", "results", "rows", "samples", "scores", "shown", "size",
+         "steps", "strengths", "test_count", "tile", "train_count", "units", "width", "window",
+         "windows", "workers"),
         AT_LEAST_1,
     ),
     **dict.fromkeys(
         ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size",
-         "replicates", "shift", "shown", "warm_up_steps"),
+         "replicates", "shift", "warm_up_steps"),
         AT_LEAST_0,
     ),
     **dict.fromkeys(

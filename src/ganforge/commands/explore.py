@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
 from ganforge.commands.common import LoadedRun, build, build_data, load_run
-from ganforge.commands.explore_files import write_findings
+from ganforge.commands.explore_files import check_film, write_findings
 from ganforge.commands.generate import class_number
 from ganforge.commands.report import shown
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
@@ -27,6 +27,7 @@ def explore(config: DictConfig) -> None:
     """Run one tool on a run; pictures and a JSON of what it did go to ``<run>/explore/<tool>``."""
     if config.seed < 0:
         raise UserError(f"seed={config.seed} must not be negative")
+    check_film(config.film)
     name = config.tool_name
     loaded = load_run(config.run, config.checkpoint, config.device)
     check_latents(loaded)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,18 @@ from ganforge.utils.images import grid, to_pil
 MILLISECONDS, REST = 80, 1500  # of a frame, of the last one where a film does not loop
 
 
+def check_film(film: str) -> None:
+    """Refuse a kind of film that cannot be written, before a tool works for it."""
+    if film not in FILMS:
+        raise UserError(f"film={film} is no kind of film: choose {' or '.join(FILMS)}")
+    if film == "mp4" and find_spec("imageio_ffmpeg") is None:
+        raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg")
+
+
 def write_findings(
     findings: Findings, facts: Mapping[str, Any], folder: Path, film: str
 ) -> list[str]:
     """Write every picture and ``explore.json``; returns the names of the files."""
-    if film not in FILMS:
-        raise UserError(f"film={film} is no kind of film: choose {' or '.join(FILMS)}")
     files = []
     for name, picture in findings.pictures.items():
         if isinstance(picture, Film):
@@ -106,10 +113,8 @@ def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
 
 def write_mp4(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
     """Write an MP4 (H.264); one that does not loop rests on its last frame."""
-    try:
-        from imageio_ffmpeg import write_frames
-    except ImportError as error:
-        raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg") from error
+    from imageio_ffmpeg import write_frames
+
     frames = [*frames, *[frames[-1]] * (0 if loops else REST // MILLISECONDS)]
     # H.264 wants even sides.
     size = tuple(side + side % 2 for side in frames[0].size)

@@ -94,7 +94,8 @@ class Arithmetic:
             shares = share_of(labels, wanted)
             numbers[name] = shares
             words = [f"{spell({k: v}, space.names)} {shares[k]:.1%}" for k, v in wanted.items()]
-            lines.append(f"{name}: {', '.join(words)}, both {shares['all']:.1%}")
+            together = f", all at once {shares['all']:.1%}" if len(wanted) > 1 else ""
+            lines.append(f"{name}: {', '.join(words)}{together}")
         return numbers, lines
 
     def _sheet(self, space: Space, parts: list[Tensor], sums: dict[str, Tensor]) -> Sheet:

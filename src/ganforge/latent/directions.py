@@ -125,8 +125,8 @@ def contrasts(pool: Pool, minimum: int) -> tuple[list[Contrast], list[str]]:
         found.append(Contrast(name, common[0], common[-1]))
     if not found:
         raise UserError(
-            f"no attribute has two values that {minimum} of {len(pool)} samples show: "
-            f"{'; '.join(notes)}"
+            f"no attribute has two values that {minimum} of {len(pool)} samples show "
+            f"(tool.supervised=null leaves such directions out): {'; '.join(notes)}"
         )
     return found, notes
 

@@ -18,14 +18,21 @@ def parse_query(query: str | Mapping[str, str | int], names: Mapping[str, list[s
     """Turn ``glasses=1,hair=bob`` (or a mapping) into value numbers by attribute.
 
     ``glasses:1+hair:bob`` means the same and needs no quotes on a command line.
-    Raises UserError for an attribute or a value that ``names`` does not have.
+    Raises UserError for an attribute or a value that ``names`` does not have, or one said twice.
     """
     if isinstance(query, str):
         pairs = [re.split("[=:]", part, maxsplit=1) for part in re.split("[,+]", query)]
         items = [(pair[0].strip(), pair[-1].strip()) for pair in pairs]
-    else:
+    elif isinstance(query, Mapping):
         items = [(str(name), str(value)) for name, value in query.items()]
-    return {name: _value_number(name, value, names) for name, value in items}
+    else:
+        raise UserError(f"{query} is no query: name attributes, such as glasses=1,hair=bob")
+    found: dict[str, int] = {}
+    for name, value in items:
+        if name in found:
+            raise UserError(f"the query {query} names {name} twice: an image has one value of each")
+        found[name] = _value_number(name, value, names)
+    return found
 
 
 def _value_number(name: str, value: str, names: Mapping[str, list[str]]) -> int:
@@ -118,20 +125,30 @@ class Group:
         return self.z[picks].mean(1)
 
 
+def _is_seeds(operand: Operand) -> bool:
+    """Whether an operand is a list of seeds; UserError where it is neither that nor a query."""
+    if isinstance(operand, str | Mapping):
+        return False
+    seeds = operand if isinstance(operand, Sequence) else ()
+    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise UserError(
+            f"{operand} is no group of latents: give a list of seeds, such as [3,17], or a query, "
+            "such as glasses=1,hair=bob"
+        )
+    return True
+
+
 def find_groups(
     space: Space, operands: Sequence[Operand], pool: int, confidence: float, rng: torch.Generator
 ) -> list[Group]:
     """Latents of each operand: a list of seeds as it is, a query from ``pool`` samples."""
     queries = [
-        parse_query(operand, space.names) if isinstance(operand, str | Mapping) else None
-        for operand in operands
+        None if _is_seeds(operand) else parse_query(operand, space.names) for operand in operands
     ]
     samples = Pool.sample(space, pool, rng) if any(q is not None for q in queries) else None
     groups = []
     for operand, query in zip(operands, queries, strict=True):
         if query is None:
-            if not len(operand):
-                raise UserError("an operand of this tool is an empty list: give seeds or a query")
             words = f"seeds {', '.join(map(str, operand))}"
             groups.append(Group(space.of_seeds(operand), words))
         else:

@@ -1,5 +1,6 @@
 """Lines through latent space: from one image, or one kind of image, to another."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -176,5 +177,6 @@ class Interpolation:
             phase = torch.arange(self.frames) * (2 * torch.pi / self.frames)
             films = [path(a[:shown], b[:shown], (1 - at.cos()) / 2) for at in phase]
             frames = space.images(torch.cat(films)).split(shown)
-            pictures[f"{name}_film"] = Film(frames, columns=min(shown, 4))
+            # As wide as four, in rows as equal as can be: six are two rows of three.
+            pictures[f"{name}_film"] = Film(frames, math.ceil(shown / math.ceil(shown / 4)))
         return pictures

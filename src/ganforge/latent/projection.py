@@ -57,10 +57,10 @@ def best_samples(
 class Projection:
     """Searches z for pictures: Adam, from the best of ``candidates`` random samples.
 
-    ``images`` are files; without them, ``count`` held-out images of the data set are taken.
+    ``images`` are files, or one; without them, ``count`` held-out images of the data set are taken.
     """
 
-    images: Sequence[str] | None = None
+    images: Sequence[str] | str | None = None
     count: int = 32
     candidates: int = 1000
     steps: int = 300
@@ -108,7 +108,8 @@ class Projection:
         if self.images is not None:
             if not self.images:
                 raise UserError("tool.images is an empty list: name picture files")
-            return torch.stack([space.open_image(path) for path in self.images])
+            paths = [self.images] if isinstance(self.images, str) else self.images
+            return torch.stack([space.open_image(path) for path in paths])
         if not 1 <= self.count <= len(space.test):
             raise UserError(
                 f"tool.count={self.count} held-out images were asked for: there are "
