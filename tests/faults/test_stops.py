@@ -21,7 +21,9 @@ def slow(value):
     return pytest.param(value, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGUSR1)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGUSR1), slow(signal.SIGUSR2)]
+)
 def test_a_signal_saves_the_step_it_came_in(number, lab, whole, tmp_path):
     folder = tmp_path / "run"
     assert lab.run(folder, fault=signal_in_step(6, number)) == [PREEMPTED]
