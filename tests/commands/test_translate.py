@@ -189,6 +189,7 @@ def test_evaluation_goes_both_ways(run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "LPIPS is left out" in said or "lpips" in said
     assert said.count("untouched input") == 2
+    assert said.count("95 % interval") == 2
 
 
 @pytest.mark.parametrize(

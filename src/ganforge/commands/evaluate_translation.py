@@ -13,7 +13,7 @@ from torch import Tensor
 from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.evaluation_files import write_scores
-from ganforge.commands.report import protocol_line, score_table, shown
+from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
 from ganforge.commands.sources import origin, refuse_broken
 from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.coverage import Memorisation
@@ -194,7 +194,7 @@ def _print(console: Console, title: str, scores: list[Score], pixels: list[Score
     step = next(chain(scores, pixels)).step
     title = f"{title}, checkpoint of step {step}"
     if scores:
-        console.print(f"[bold]{title}[/]", score_table({"translation": scores}), sep="\n")
+        console.print(f"[bold]{title}[/]", evaluation_table(scores), sep="\n")
         console.print(f"[dim]{protocol_line(scores[0])}[/]")
     if pixels:
         columns = {"translation": pixels}
