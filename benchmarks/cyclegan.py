@@ -60,6 +60,7 @@ class PlainCycleGAN:
         self.optimizer_d.zero_grad()
         sides = ((self.d_a, a, fake_a, self.pools[0]), (self.d_b, b, fake_b, self.pools[1]))
         for critic, real, fake, pool in sides:
+            pool.choose(len(fake), fake.device)
             shown = pool(fake.detach())
             loss = (critic(real) - 1).square().mean() + critic(shown).square().mean()
             (0.5 * loss).backward()
