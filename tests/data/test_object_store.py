@@ -140,6 +140,19 @@ def test_a_small_cache_holds_the_chunks_that_are_mixed(packed, server, tmp_path)
     assert far.data.rows(torch.tensor([first]))["image"].shape == (1, 3, SIZE, SIZE)
 
 
+def test_a_run_goes_on_in_mid_epoch_with_an_empty_cache(packed, server, tmp_path):
+    far = module("s3://bucket", tmp_path / "one", server, cache_size="2.2MB").train_dataloader()
+    batches = iter(far)
+    for _ in range(20):
+        next(batches)
+    near = module(packed, tmp_path).train_dataloader()
+    other = module("s3://bucket", tmp_path / "two", server, cache_size="2.2MB").train_dataloader()
+    for loader in (near, other):
+        loader.load_state_dict(far.state_dict())
+    rest = zip(other, near, strict=True)
+    assert [torch.equal(*(batch["image"] for batch in pair)) for pair in rest] == [True] * 42
+
+
 def test_a_chunk_that_another_process_removed_is_fetched_again(packed, server, tmp_path):
     stream = module("s3://bucket", tmp_path, server).split("train")
     fetch = stream._cache.fetch
