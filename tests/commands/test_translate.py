@@ -174,7 +174,7 @@ def evaluated(run, folder, *arguments):
 
 def test_evaluation_goes_both_ways(run, tmp_path, capsys):
     records = evaluated(run, tmp_path, "n=6", "metrics=basic")
-    pixels = {"l1_", "l1_changed", "l1_unchanged", "psnr", "ssim", "cycle_l1_"}
+    pixels = {"l1_", "l1_changed", "l1_unchanged", "psnr", "psnr_pooled", "ssim", "cycle_l1_"}
     names = [r["name"] for r in records]
     assert len(names) == len(set(names))
     for way in ("a_to_b", "b_to_a"):

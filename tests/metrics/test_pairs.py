@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from ganforge.metrics import pairs
-from ganforge.metrics.pairs import L1, PSNR, SSIM, ChangedL1, measure_pairs, pair_metrics
+from ganforge.metrics.pairs import (
+    L1,
+    PSNR,
+    SSIM,
+    ChangedL1,
+    PooledPSNR,
+    measure_pairs,
+    pair_metrics,
+)
 from ganforge.utils.errors import UserError
 
 
@@ -95,3 +103,16 @@ def test_a_colour_inversion_shows():
     outside_inverted = 255 - truth
     outside_inverted[..., 3:6, 2:14] = 20
     assert not fine(outside_inverted, truth, source)
+
+
+def test_pooled_psnr_is_torchmetrics_class():
+    from torchmetrics.image import PeakSignalNoiseRatio
+
+    fake, truth = (torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8) for _ in "ft")
+    fake[0] = truth[0]  # one perfect image moves the mean of PSNR, and hardly the error
+    reference = PeakSignalNoiseRatio(data_range=255.0)
+    reference.update(fake.float(), truth.float())
+    found = measure_pairs(PooledPSNR(), fake.split(2), truth.split(2), truth.split(2))
+    assert found == pytest.approx(reference.compute().item(), rel=1e-5)
+    assert measure_pairs(PSNR(), [fake], [truth], [truth]) > found + 5
+    assert measure_pairs(PooledPSNR(), [truth], [truth], [truth]) == 100

@@ -16,7 +16,8 @@ from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run
 from ganforge.utils.terminal import shown, typed
 
-HIGHER = ("is", "psnr", "ssim", "precision", "recall", "density", "coverage", "class_accuracy")
+SIMILAR = ("psnr", "psnr_pooled", "ssim")
+HIGHER = ("is", *SIMILAR, "precision", "recall", "density", "coverage", "class_accuracy")
 BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 

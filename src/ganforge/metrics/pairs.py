@@ -2,9 +2,11 @@
 
 A metric is a small frozen object: ``name`` begins the score's name, ``higher_is_better`` tells
 its sense, ``__call__(fake, truth, source)`` takes uint8 ``N×C×H×W`` and gives a float per image;
-NaN where it is not defined for an image.
+NaN where it is not defined for an image. The score is their mean, or what ``finish`` makes of it
+where a metric has that.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -72,7 +74,7 @@ class ChangedL1:
 
 @dataclass(frozen=True)
 class PSNR:
-    """Peak signal-to-noise ratio in dB."""
+    """Peak signal-to-noise ratio in dB, of each image; nearly perfect images rule the mean."""
 
     name: ClassVar[str] = "psnr"
     higher_is_better: ClassVar[bool] = True
@@ -85,6 +87,22 @@ class PSNR:
             fake.float(), truth.float(), data_range=255.0, reduction="none", dim=(1, 2, 3)
         )
         return values.clamp(max=EXACT_PSNR)
+
+
+@dataclass(frozen=True)
+class PooledPSNR:
+    """PSNR in dB of the mean squared error over all images, as torchmetrics' class counts it."""
+
+    name: ClassVar[str] = "psnr_pooled"
+    higher_is_better: ClassVar[bool] = True
+
+    def __call__(self, fake: Tensor, truth: Tensor, source: Tensor) -> Tensor:  # noqa: ARG002
+        """The mean squared error, of a 0–1 range."""
+        return _difference(fake, truth).square().mean((1, 2, 3))
+
+    def finish(self, mean: float) -> float:
+        """No error at all counts ``EXACT_PSNR``."""
+        return min(-10 * math.log10(mean), EXACT_PSNR) if mean else EXACT_PSNR
 
 
 @dataclass(frozen=True)
@@ -125,7 +143,8 @@ def lpips_weights() -> Path:
 
 def pair_metrics() -> tuple[list[PairMetric], list[str]]:
     """The metrics that can be computed on this machine, and notes on those that cannot."""
-    metrics: list[PairMetric] = [L1(), ChangedL1(True), ChangedL1(False), PSNR(), SSIM()]
+    region = [ChangedL1(inside) for inside in (True, False)]
+    metrics: list[PairMetric] = [L1(), *region, PSNR(), PooledPSNR(), SSIM()]
     if lpips_weights().is_file():
         return [*metrics, LPIPS()], []
     return metrics, [f"LPIPS is left out: it needs AlexNet's weights in {lpips_weights()}"]
@@ -137,13 +156,15 @@ def measure_pairs(
     truth: Sequence[Tensor],
     source: Sequence[Tensor],
 ) -> float | None:
-    """Mean of a metric over batches of pairs; None where it is defined for none of them."""
+    """A metric over batches of pairs; None where it is defined for none of them."""
     values = [
         metric(with_channels(f, t.shape[1]), t, s)
         for f, t, s in zip(fake, truth, source, strict=True)
     ]
     mean = torch.cat(values).nanmean().item() if values else float("nan")
-    return None if mean != mean else mean
+    if mean != mean:
+        return None
+    return metric.finish(mean) if hasattr(metric, "finish") else mean
 
 
 def _difference(one: Tensor, other: Tensor) -> Tensor:
