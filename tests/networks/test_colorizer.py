@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,15 +14,16 @@ def tiny(**options):
 
 def test_colours_are_those_of_bt_601():
     """Against Pillow, whose coordinates are those of JPEG."""
+    torch.manual_seed(0)
     rgb = torch.randint(0, 256, (9, 5, 3), dtype=torch.uint8)
-    y, cb, cr = (
-        torch.tensor(list(band.getdata())).view(9, 5).float()
-        for band in Image.fromarray(rgb.numpy()).convert("YCbCr").split()
-    )
+    pillow = np.array(Image.fromarray(rgb.numpy()).convert("YCbCr"))
+    y, cb, cr = torch.from_numpy(pillow).float().unbind(-1)
     # [-1, 1] for Y; Cb and Cr lie around 128 and are as wide as Y.
     chroma = torch.stack([cb - 128, cr - 128])[None] / 127.5
     found = (colored(y[None, None] / 127.5 - 1, chroma) + 1) * 127.5
-    assert_close(found[0].permute(1, 2, 0), rgb.float(), rtol=0, atol=2.5)
+    assert_close(
+        found[0].permute(1, 2, 0), rgb.float(), rtol=0, atol=2.8
+    )  # it cuts decimals of Y, Cb and Cr
 
 
 def test_brightness_stays_whatever_the_colour():
