@@ -35,6 +35,13 @@ def step(overrides: list[str], output: Path, data: Path) -> None:
     assert (output / "checkpoints" / "last.ckpt").is_file()
 
 
+def test_a_callback_or_logger_of_null_is_left_out(tmp_path: Path, data_dir: Path) -> None:
+    left_out = ["callbacks.sample_grid=null", "callbacks.ema=null", "logger.csv=null"]
+    step([*TINY, *TINY_AVATARS, *left_out], tmp_path, data_dir)
+    assert not (tmp_path / "samples").exists()
+    assert not (tmp_path / "csv").exists()
+
+
 @pytest.mark.parametrize("data", options("data"))
 def test_every_data_set_composes(data: str, tmp_path: Path) -> None:
     overrides = [f"data={data}", *MODEL_OF_DATA.get(data, [])]

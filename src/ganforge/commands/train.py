@@ -60,8 +60,9 @@ def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None)
 
 
 def build_all(config: DictConfig, group: str) -> list[Any]:
-    """The objects of a group of named configurations; ``group=[]`` leaves it out altogether."""
-    return [build(item) for item in (OmegaConf.select(config, group) or {}).values()]
+    """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
+    items = (OmegaConf.select(config, group) or {}).values()
+    return [build(item) for item in items if item is not None]
 
 
 def train(config: DictConfig) -> float | None:
