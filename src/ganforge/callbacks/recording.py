@@ -67,6 +67,7 @@ class Repeater:
     def __init__(self, module: LightningModule, recorder: Recorder) -> None:
         self._module = module
         self._recorder = recorder
+        self._counting = counting(module)
         self._played: dict[Hashable, int] = {}
         self._recordings: dict[Hashable, _Recording] = {}
         self._works = True
@@ -84,6 +85,8 @@ class Repeater:
             self._record(kind, batch)
         else:
             self._recordings[kind].repeat(batch)
+            for part in self._counting:
+                part.repeated(self._module.critiques)
 
     @property
     def recordings(self) -> int:
@@ -92,11 +95,11 @@ class Repeater:
 
     def _kind(self, batch: Batch) -> Hashable | None:
         shapes = tuple((name, value.shape, value.dtype) for name, value in batch.items())
-        routines = tuple(routine(part, self._module.critiques) for part in counting(self._module))
+        routines = tuple(routine(part, self._module.critiques) for part in self._counting)
         return None if None in routines else (shapes, routines)
 
     def _record(self, kind: Hashable, batch: Batch) -> None:
-        counters = {part: part.get_extra_state() for part in counting(self._module)}
+        counters = {part: part.get_extra_state() for part in self._counting}
         try:
             self._recordings[kind] = _Recording(self._module, self._recorder, batch)
         except RuntimeError as error:
@@ -155,8 +158,6 @@ class _Recording:
                 self._rates[i] = group["lr"]
                 self._on_device[i].fill_(group["lr"])
         self._again()
-        for part in counting(self._module):
-            part.repeated(self._module.critiques)
         self._finish()
 
     def _finish(self) -> None:

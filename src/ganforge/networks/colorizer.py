@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.networks.sides import need_multiples
+
 Norm = Callable[[int], nn.Module]
 
 
@@ -86,12 +88,7 @@ class Colorizer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Colour every image."""
-        height, width = images.shape[-2:]
-        if height % self.multiple or width % self.multiple:
-            raise ValueError(
-                f"this colorizer takes sides that are multiples of {self.multiple}, not "
-                f"{height}×{width}: set data.size"
-            )
+        need_multiples(images, self.multiple, "colorizer", "set data.size")
         x = self.encoder[0](self.stem(F.pixel_unshuffle(images, 2)))
         skips = []
         for down, blocks in zip(self.down, self.encoder[1:], strict=True):

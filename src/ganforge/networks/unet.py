@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.networks.dcgan import initialize
+from ganforge.networks.sides import need_multiples
 
 Norm = Callable[[int], nn.Module]
 
@@ -52,12 +53,9 @@ class UNetGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate every image."""
-        height, width = images.shape[-2:]
-        if height % self.multiple or width % self.multiple:
-            raise ValueError(
-                f"this U-Net takes sides that are multiples of {self.multiple}, not "
-                f"{height}×{width}: set data.size or model.generator.downsamplings"
-            )
+        need_multiples(
+            images, self.multiple, "U-Net", "set data.size or model.generator.downsamplings"
+        )
         skips = []
         x = images
         for down in self.encoder:
