@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 INK, FONT_SIZE, GAP = "#222222", 13, 2
@@ -16,6 +15,9 @@ def with_captions(
 
     Without rows, or without any word above a column, their margin is left out.
     """
+    # Imported here: a training should not wait for it before its first step.
+    from matplotlib import get_data_path
+
     # Pillow's own font has no arrows and no Greek.
     font = ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
     left = round(max(font.getlength(word) for word in rows)) + 12 if rows else 0
