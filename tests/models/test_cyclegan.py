@@ -328,12 +328,16 @@ def test_dropout_is_noise_at_test_only_by_choice(noise):
         module.translate(grey, "b_to_a")
 
 
-def test_l1_alone_trains_without_the_critic(tiny_trainer):
-    """The baseline: the adversarial term is read, never optimised."""
+def test_l1_alone_leaves_the_critic_out(tiny_trainer):
+    """The baseline: another critic gives the same generator, and none is asked or trained."""
     results = []
     for bias in (0.0, 3.0):
         module = make_pix2pix(dropout=0.0, lambda_adversarial=0.0)
         module.discriminator.layers[0].bias.data += bias
+        module.discriminator.forward = None  # a call would fail
+        before = weights(module, ["discriminator"])
         tiny_trainer(max_steps=2).fit(module, datamodule=Domains(paired=True, channels_a=1))
+        assert_same(weights(module, ["discriminator"]), before, rtol=0, atol=0)
         results.append(weights(module, ["generator"]))
     assert_same(*results, rtol=0, atol=0)
+    assert module.critiques == 0

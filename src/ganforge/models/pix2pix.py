@@ -15,7 +15,8 @@ class Pix2Pix(Translator):
     """A generator A → B and a critic of pairs, ``N×(Ca+Cb)×H×W``: A beside a real or a made B.
 
     Dropout is the generator's noise. ``noise_at_test`` keeps it on in translations, as the paper
-    does: then the same image gives another translation each time.
+    does: then the same image gives another translation each time. ``lambda_adversarial=0`` leaves
+    the critic out: it neither trains nor takes time.
     """
 
     translators = {"a_to_b": "generator"}  # noqa: RUF012
@@ -55,20 +56,28 @@ class Pix2Pix(Translator):
         """Pairs."""
         return len(batch["a"])
 
+    @property
+    def critiques(self) -> int:
+        """None where the critic is left out."""
+        return int(bool(self.lambda_adversarial))
+
     def play(self, batch: Batch) -> None:
         """Translate, update the critic once, then the generator once."""
         a, b = batch["a"], batch["b"]
         optimizer_g, optimizer_d = self.optimizers()
-        fake = self.generator(a)
+        fake = self.generator(a).float()
         # The pair is what the objective knows as an image: an augmentation moves both halves alike.
-        real_pair, fake_pair = torch.cat([a, b], dim=1), torch.cat([a, fake.float()], dim=1)
-        with self.toggled_optimizer(optimizer_d):
-            terms = self.objective.discriminator(self.discriminator, real_pair, fake_pair)
-            self.update("discriminator", optimizer_d, terms)
+        real_pair, fake_pair = torch.cat([a, b], dim=1), torch.cat([a, fake], dim=1)
+        if self.lambda_adversarial:
+            with self.toggled_optimizer(optimizer_d):
+                terms = self.objective.discriminator(self.discriminator, real_pair, fake_pair)
+                self.update("discriminator", optimizer_d, terms)
         with self.toggled_optimizer(optimizer_g):
-            terms = self.objective.generator(self.discriminator, fake_pair, real_pair)
-            terms["adversarial"] = Term(terms["adversarial"].value, self.lambda_adversarial)
-            terms["l1"] = Term(F.l1_loss(fake.float(), b), self.lambda_l1)
+            terms = {"l1": Term(F.l1_loss(fake, b), self.lambda_l1)}
+            if self.lambda_adversarial:
+                of_critic = self.objective.generator(self.discriminator, fake_pair, real_pair)
+                value = of_critic["adversarial"].value
+                terms |= of_critic | {"adversarial": Term(value, self.lambda_adversarial)}
             self.update("generator", optimizer_g, terms)
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
