@@ -6,6 +6,7 @@ from torch.testing import assert_close
 from ganforge.networks.patchgan import PatchGAN
 from ganforge.networks.resnet import ResidualBlock, ResnetEditor, ResnetGenerator
 from ganforge.networks.unet import UNetGenerator
+from ganforge.utils.images import to_uint8
 
 
 def parameters(network):
@@ -44,13 +45,20 @@ def test_dropout_is_there_only_where_asked():
     assert len(dropouts(ResnetGenerator(3, 3, 4, 3, dropout=0.5))) == 3
 
 
-def test_an_editor_starts_as_the_identity_and_stays_in_range():
+def test_an_editor_starts_as_the_identity():
     network = ResnetEditor(3, 3, width=4, blocks=1)
     images = torch.rand(2, 3, 16, 20) * 2 - 1
     assert_close(network(images), images)
-    nn.init.constant_(network.layers[-2].bias, 9.0)  # tanh(9) = 1: black becomes white
-    assert_close(network(-torch.ones(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
-    assert_close(network(torch.ones(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
+
+
+def test_an_editor_turns_black_into_white_and_hides_no_excess():
+    network = ResnetEditor(3, 3, width=4, blocks=1)
+    nn.init.constant_(network.layers[-2].bias, 9.0)  # tanh(9) = 1
+    white = torch.ones(1, 3, 16, 16)
+    assert_close(network(-white), white)
+    excess = network(white)
+    assert_close(excess, 3 * white)  # a loss sees it, a picture does not
+    assert torch.equal(to_uint8(excess), to_uint8(white))
 
 
 def test_an_editor_of_other_channels_is_refused():
