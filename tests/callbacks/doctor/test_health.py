@@ -2,18 +2,21 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ganforge.callbacks import doctor
 from ganforge.callbacks.doctor.health import draw_health, panels
+from ganforge.callbacks.doctor.report import judged_by
 from ganforge.callbacks.doctor.vitals import Vitals
+from ganforge.callbacks.score_history import ScoreHistory
 
 GAN = [
     Vitals(
         25 * i, critic_loss=1.2, generator_loss=0.8, d_real=0.6, d_fake=0.4, logit_real=1.0,
         logit_fake=-1.0, critic_gradient=1.0, generator_gradient=1.0, diversity=0.5, memory=0.1,
-        fid=50 / i,
+        score=50 / i,
     )
     for i in range(1, 9)
 ]  # fmt: skip
@@ -30,7 +33,7 @@ OVER = {**FOUND, "step": 150, "event": "over"}
 
 
 def titles(histories):
-    return [panel.title for panel in panels(histories)]
+    return [panel.title for panel in panels(histories, "FID")]
 
 
 def test_a_gan_has_a_panel_for_everything_that_was_measured():
@@ -45,8 +48,19 @@ def test_a_gan_has_a_panel_for_everything_that_was_measured():
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "shown"), [("fid", "FID"), ("l1_", "L1"), ("missed_modes", "missed modes")]
+)
+def test_the_last_panel_is_named_after_what_a_run_is_judged_by(tmp_path, metric, shown):
+    scores = ScoreHistory(tmp_path / "scores.json", None)
+    scores.history = [SimpleNamespace(name=f"{metric}500", metric=metric)]
+    assert judged_by(SimpleNamespace(callbacks=[scores])) == shown
+    assert judged_by(SimpleNamespace(callbacks=[])) == "score"
+    assert panels({"": GAN}, shown)[-1].title == shown
+
+
 def test_a_translator_shows_both_critics_and_its_other_terms():
-    found = {panel.title: panel for panel in panels({"a": SIDE, "b": SIDE})}
+    found = {panel.title: panel for panel in panels({"a": SIDE, "b": SIDE}, "FID")}
     assert list(found) == ["adversarial losses", "D(x) and D(G(z))", "other terms"]
     labels = [curve[0] for curve in found["D(x) and D(G(z))"].curves]
     assert labels == ["D(x) · a", "D(G(z)) · a", "D(x) · b", "D(G(z)) · b"]

@@ -111,8 +111,8 @@ SICK = {
     ),
     "score_rises": (
         ScoreRises(times=1.25, scores=2),
-        series(fid=[20.0, 10.0, 14.0, 13.0]),
-        series(fid=[20.0, 10.0, 14.0, 12.0]),
+        series(score=[20.0, 10.0, 14.0, 13.0]),
+        series(score=[20.0, 10.0, 14.0, 12.0]),
     ),
 }
 
@@ -171,11 +171,11 @@ def test_exploding_logits_are_judged_by_how_far_apart_the_data_are():
 def test_a_score_between_the_windows_hides_no_explosion():
     """Scores have records of their own, in which nothing else was measured."""
     rule, sick, _ = SICK["logits_explode"]
-    scored = [*sick[:-1], Vitals(sick[-1].step, fid=50.0), sick[-1]]
+    scored = [*sick[:-1], Vitals(sick[-1].step, score=50.0), sick[-1]]
     finding = rule(scored, CASE)
     assert finding.numbers == {"gap": 180.0, "limit": 90.0}
     assert "90 for real and -90 for generated" in finding.message
-    ended = rule([*sick, Vitals(sick[-1].step, fid=50.0)], CASE)
+    ended = rule([*sick, Vitals(sick[-1].step, score=50.0)], CASE)
     assert ended == finding
 
 
@@ -186,7 +186,7 @@ def test_alike_data_are_named_whatever_the_history():
 
 
 def test_a_score_that_rises_from_the_best_just_measured_is_fine():
-    assert ScoreRises()(series(fid=[20.0, 19.0, 18.0, 10.0]), CASE) is None
+    assert ScoreRises()(series(score=[20.0, 19.0, 18.0, 10.0]), CASE) is None
 
 
 def test_no_rate_is_made_of_none():
@@ -196,8 +196,8 @@ def test_no_rate_is_made_of_none():
 
 
 def test_lately_and_mean():
-    history = series(4, fid=[1.0, 3.0])
+    history = series(4, score=[1.0, 3.0])
     assert [v.step for v in lately(history, 50)] == [75, 100]
     assert lately(history, 125) == ()
-    assert mean(history, "fid") == 2.0
-    assert math.isnan(mean(history[:2], "fid"))
+    assert mean(history, "score") == 2.0
+    assert math.isnan(mean(history[:2], "score"))

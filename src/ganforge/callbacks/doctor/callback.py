@@ -162,7 +162,7 @@ class Doctor(Callback):
         quality = history_of(trainer)
         scores = quality.monitored if quality else []
         new, self._scores_seen = scores[self._scores_seen :], len(scores)
-        return [Vitals(score.step, fid=score.value) for score in new if score.step is not None]
+        return [Vitals(score.step, score=score.value) for score in new if score.step is not None]
 
     @staticmethod
     def _log_readings(trainer: Trainer, looked: dict[str, dict[str, float]], step: int) -> None:

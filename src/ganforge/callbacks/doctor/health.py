@@ -53,8 +53,8 @@ def term_curves(history: Sequence[Vitals]) -> list[Curve]:
     return found
 
 
-def panels(histories: Histories) -> list[Panel]:
-    """The panels that this training has something to show in."""
+def panels(histories: Histories, score: str) -> list[Panel]:
+    """The panels that this training has something to show in; ``score`` is what it is judged by."""
     # What belongs to the whole game is the same in every side's history.
     first = {"": next(iter(histories.values()), ())}
     players = {"critic": ("critic", CRITIC), "generator": ("generator", GENERATOR)}
@@ -74,16 +74,16 @@ def panels(histories: Histories) -> list[Panel]:
             "learned by heart", curves(histories, memory), limits=(-0.2, 1), level=(0.0, "nothing")
         ),
         Panel("other terms", term_curves(first[""])),
-        Panel("FID", curves(first, {"fid": ("FID", DATA)}), log=True),
+        Panel(score, curves(first, {"score": (score, DATA)}), log=True),
     ]
     return [panel for panel in shown if panel.curves]
 
 
-def draw_health(histories: Histories, events: Events, title: str) -> Any:
-    """Draw the report as a matplotlib figure."""
+def draw_health(histories: Histories, events: Events, title: str, score: str = "score") -> Any:
+    """Draw the report as a matplotlib figure; ``score`` names what the training is judged by."""
     from matplotlib.figure import Figure
 
-    shown = panels(histories)
+    shown = panels(histories, score)
     marks = [event for event in events if event["event"] == "found"]
     lines = [line for i, event in enumerate(marks, 1) for line in _note(i, event)]
     rows = max(1, math.ceil(len(shown) / 2))

@@ -8,6 +8,7 @@ from ganforge.callbacks.doctor.callback import Doctor
 from ganforge.callbacks.doctor.health import draw_health
 from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.lookup import callback_of
+from ganforge.callbacks.score_history import history_of
 from ganforge.utils.files import atomic_path
 
 
@@ -39,8 +40,15 @@ class HealthReport(Callback):
         kimg = module.images_seen / 1000
         name = self.path.absolute().parent.name
         title = f"{name} · {trainer.global_step} steps · {kimg:.1f} kimg"
-        figure = draw_health(doctor.histories, doctor.journal.events, title)
+        figure = draw_health(doctor.histories, doctor.journal.events, title, judged_by(trainer))
         with atomic_path(self.path) as temporary:
             figure.savefig(temporary)
         with Image.open(self.path) as picture:
             log_picture(trainer.loggers, "health", picture.convert("RGB"), trainer.global_step)
+
+
+def judged_by(trainer: Trainer) -> str:
+    """The monitored metric as people write it: FID, L1, W1."""
+    scores = history_of(trainer)
+    metric = scores.newest.metric.strip("_") if scores and scores.newest else "score"
+    return metric.upper() if len(metric) <= 3 else metric.replace("_", " ")

@@ -86,20 +86,20 @@ class ScoreRises:
 
     def __call__(self, history: History, case: Case) -> Finding | None:
         """Compare the last scores with the best."""
-        scored = known(history, "fid")
+        scored = known(history, "score")
         if len(scored) <= self.scores:
             return None
-        best = min(scored, key=lambda v: v.fid)
+        best = min(scored, key=lambda v: v.score)
         recent = scored[-self.scores :]
-        if min(v.fid for v in recent) <= self.times * best.fid or best.step >= recent[0].step:
+        if min(v.score for v in recent) <= self.times * best.score or best.step >= recent[0].step:
             return None
         return Finding(
             "score_rises",
             "quality has passed its best",
-            f"{recent[-1].fid:.3g} at step {recent[-1].step} against {best.fid:.3g} at step "
+            f"{recent[-1].score:.3g} at step {recent[-1].step} against {best.score:.3g} at step "
             f"{best.step}, whose weights are in checkpoints/best.ckpt",
             case.usable(
                 ["augment=diffaugment", "regularizer=[r1]", f"trainer.max_steps={best.step}"]
             ),
-            {"fid": recent[-1].fid, "best": best.fid},
+            {"score": recent[-1].score, "best": best.score},
         )
