@@ -24,15 +24,21 @@ MODELS = {
 }
 
 
-def described(config, module):
+def described(config, module, **group):
     """The case of a model as a training would describe it, with nothing in use yet."""
-    groups = [[{"lr": 2e-4}]] * 2
+    groups = [[{"lr": 2e-4} | group]] * 2
     trainer = SimpleNamespace(
         datamodule=SimpleNamespace(shape=config.data.shape),
         strategy=SimpleNamespace(optimizers=[SimpleNamespace(param_groups=g) for g in groups]),
     )
     probe = SimpleNamespace(data_spread=0.4, distance=30.0)
     return replace(describe(trainer, module, probe), in_use=frozenset())
+
+
+def test_a_rate_is_changed_from_the_configured_one_and_not_from_that_of_a_warm_up(tmp_path):
+    config = composed("train", MODELS["pix2pix"], tmp_path, tmp_path)
+    case = described(config, build(config.model), lr=1e-6, initial_lr=2e-4)
+    assert case.rate("critic", 0.25) == ["model.optimizer_discriminator.lr=5e-05"]
 
 
 def test_models_are_complete():

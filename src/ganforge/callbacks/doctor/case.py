@@ -56,7 +56,9 @@ def describe(trainer: Trainer, module: LightningModule, probe: Probe) -> Case:
     """Collect the facts of a training."""
     loss = getattr(getattr(module, "objective", None), "loss", None)
     reach = loss_range(loss) if loss is not None else None
-    rates = [float(optimizer.param_groups[0]["lr"]) for optimizer in trainer.strategy.optimizers]
+    # Remedies name the configuration's rate: a warm-up, or a resumed schedule, holds another one.
+    groups = [optimizer.param_groups[0] for optimizer in trainer.strategy.optimizers]
+    rates = [float(group.get("initial_lr", group["lr"])) for group in groups]
     rates += [math.nan] * (2 - len(rates))
     shape = getattr(trainer.datamodule, "shape", (0, 0, 0))
     _, critics = module.players()
