@@ -55,24 +55,23 @@ class TranslationDataModule(lightning.LightningDataModule):
         load_size = load_size or size
         _check(size, load_size, paired, truth)
         self.name, self.size, self.paired, self.truth = name, size, paired, truth
-        self.shape = tuple(shape)
-        self.channels, channels_of = channels, {"a": channels_a, "b": channels}
+        self.shape, self.channels = tuple(shape), channels
         self._seed = seed
         self._domains = {
             side: ImageDataModule(
                 f"{name}-{side}",
                 source,
-                (channels_of[side], load_size, load_size),
+                (count, load_size, load_size),
                 data_dir,
                 batch_size,
-                channels_of[side],
+                count,
                 size,
                 flip,
                 # Unpaired sides of equal length must not be shuffled alike.
                 seed if paired or side == "a" else seed + 1_000_003,
                 on_device,
             )
-            for side, source in zip(SIDES, (a, b), strict=True)
+            for side, source, count in (("a", a, channels_a), ("b", b, channels))
         }
 
     def domain(self, side: str) -> ImageDataModule:
