@@ -34,17 +34,6 @@ def usage() -> str:
     )
 
 
-def with_folders(arguments: list[str], name: str) -> list[str]:
-    """``compare A B`` and ``leaderboard A`` take folders as they are typed: ``runs=[A,B]``."""
-    if name not in ("compare", "leaderboard"):
-        return arguments
-    folders = [a for a in arguments if not a.startswith("-") and ("=" not in a or Path(a).exists())]
-    if not folders:
-        return arguments
-    quoted = ["'" + folder.replace("\\", "\\\\").replace("'", "\\'") + "'" for folder in folders]
-    return [a for a in arguments if a not in folders] + [f"runs=[{','.join(quoted)}]"]
-
-
 def config_dir() -> Path:
     """Folder of the configuration: inside an installed package, at the top of a checkout."""
     package = Path(__file__).resolve().parent
@@ -62,9 +51,10 @@ def run_command(name: str) -> None:
     from omegaconf import DictConfig
 
     if name == "train":
+        from ganforge.commands.arguments import flags_first
         from ganforge.commands.resume import complete_arguments
 
-        sys.argv[1:] = for_this_rank(complete_arguments(sys.argv[1:]))
+        sys.argv[1:] = flags_first(for_this_rank(complete_arguments(sys.argv[1:])))
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def task(config: DictConfig) -> object:
@@ -106,12 +96,15 @@ def main() -> None:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
-    sys.argv = [f"ganforge {name}", *with_folders(arguments[1:], name)]
+    sys.argv = [f"ganforge {name}", *arguments[1:]]
     # Classes of the user's own that a configuration names lie where the command is typed.
     sys.path.append(os.getcwd())
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        from ganforge.commands.arguments import prepared
+
+        sys.argv[1:] = prepared(name, arguments[1:])
         if name == "train":
             run_train()
         else:

@@ -196,7 +196,7 @@ def test_a_run_without_a_checkpoint_begins_anew_in_its_folder(short):
     ("arguments", "told"),
     [
         (["resume=outputs/nothing"], "outputs/nothing is not a run"),
-        (["resume="], "resume= needs a value: the folder of a run, or auto"),
+        (["resume="], "resume= is empty: give a path"),
         (["resume=outputs/short", "-m"], "leave --multirun away"),
         (["resume=outputs/short", "resume.allow_chang=[x]"], "did you mean 'resume.allow_change'"),
     ],

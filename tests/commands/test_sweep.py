@@ -81,6 +81,18 @@ def test_a_sweep_survives_and_is_resumed(here: Path, capsys: pytest.CaptureFixtu
     assert "3.25 ± 1.7" in text  # seeds 1, 3, 4 and 5
 
 
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=basic"]])
+def test_a_sweep_over_models_without_a_name_lies_in_one_folder(
+    here: Path, launcher: list[str]
+) -> None:
+    """The name is made of the model and the data, which differ from job to job."""
+    grid = ["model=gan,dcgan", "callbacks=density", "loss=non_saturating,hinge"]
+    assert ganforge("train", "logger=[]", *launcher, "-m", *grid, "seed=1") == 0
+    (folder,) = (here / "outputs/sweeps").iterdir()
+    assert sorted((here / "ran").read_text().split()) == ["0", "1", "2", "3"]
+    assert all((folder / str(number) / "outcome.json").is_file() for number in range(4))
+
+
 def test_scores_that_cannot_be_compared_are_ranked_apart(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,7 +284,7 @@ def test_engines_train_in_processes_of_their_own(here: Path, launcher: str, pack
         ),
         (["-m", *SWEEP, "seed=1", "hydra.sweep.dir=old"], 2, ["old holds a sweep already"]),
         (["resume_sweep=empty"], 2, ["empty is not a sweep", "old"]),
-        (["resume_sweep="], 2, ["resume_sweep= needs the folder"]),
+        (["resume_sweep="], 2, ["resume_sweep= is empty: give a path"]),
         (["resume_sweep=damaged"], 3, ["damaged/sweep.json cannot be read"]),
     ],
 )

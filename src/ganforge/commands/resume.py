@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ganforge.commands.arguments import quoted, unquoted
 from ganforge.commands.cluster import started_together
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
@@ -39,7 +40,7 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
     if asked == ["resume.auto=true"]:
         folder = _folder_to_continue(words)
         return words if folder is None else [*words, *_into(folder)]
-    run = find_run(asked[-1].partition("=")[2])
+    run = find_run(unquoted(asked[-1].partition("=")[2]))
     words = [word for word in words if not word.startswith("resume.run=")]
     kept = [word for word in _overrides_of(run) if word not in words]
     return [*kept, *words, *_into(run.folder)]
@@ -49,15 +50,13 @@ def _spelled_out(word: str) -> str:
     key, equals, value = word.partition("=")
     if (key, equals) != ("resume", "="):
         return word
-    if not value:
-        raise UserError("resume= needs a value: the folder of a run, or auto")
-    return "resume.auto=true" if value == "auto" else f"resume.run={value}"
+    return "resume.auto=true" if unquoted(value) == "auto" else f"resume.run={value}"
 
 
 def _into(folder: Path) -> list[str]:
-    """Overrides that put Hydra's job into ``folder``, quoted as its grammar asks."""
-    quoted = "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return [f"resume.run={quoted}", f"{FOLDER}{quoted}", "hydra.output_subdir=null"]
+    """Overrides that put Hydra's job into ``folder``."""
+    path = quoted(str(folder))
+    return [f"resume.run={path}", f"{FOLDER}{path}", "hydra.output_subdir=null"]
 
 
 def _overrides_of(run: Run) -> list[str]:
@@ -77,7 +76,7 @@ def _folder_to_continue(words: Sequence[str]) -> Path | None:
     """The newest unfinished run of the composed configuration; a given folder is the only one."""
     given = [word.removeprefix(FOLDER) for word in words if word.startswith(FOLDER)]
     if given:
-        run = Run(Path(given[-1]).resolve())
+        run = Run(Path(unquoted(given[-1])).resolve())
         return run.folder if run.config.is_file() else None
     if (processes := started_together()) > 1:
         raise UserError(

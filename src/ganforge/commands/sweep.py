@@ -15,14 +15,30 @@ from pathlib import Path
 from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from ganforge.commands.arguments import quoted, unquoted
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
-from ganforge.utils.errors import UserError
 
 MULTIRUN = ("-m", "--multirun")
+
+
+class OneFolder(Callback):
+    """Gives all jobs of a sweep the folder that the sweep's own configuration names.
+
+    Hydra composes that name anew for each job, from the job's model and data; for the sweep it
+    cannot tell these at all (``HydraConfig was not set``).
+    """
+
+    def on_multirun_start(self, config: DictConfig, **options: object) -> None:  # noqa: ARG002
+        """Settle the folder before sweepers and launchers ask for it."""
+        HydraConfig.instance().set_config(config.copy())
+        with read_write(config), open_dict(config):
+            config.hydra.sweep.dir = config.hydra.sweep.dir  # what it resolves to now
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(config.hydra.sweep.dir)}")
 
 
 def prepare_job(config: DictConfig) -> Path:
@@ -120,15 +136,11 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     wanted = [a.partition("=")[2] for a in arguments if a.startswith("resume_sweep=")]
     if not wanted:
         return list(arguments)
-    folder = wanted[-1].strip("\"'")
-    if not folder:
-        raise UserError(
-            "resume_sweep= needs the folder of a sweep: resume_sweep=outputs/sweeps/..."
-        )
+    folder = unquoted(wanted[-1])
     sweep = Sweep.read(folder)
     sweep.refuse_running()
     own = [a for a in arguments if not a.startswith("resume_sweep=") and a not in MULTIRUN]
-    own += [f"hydra.sweep.dir={_quoted(folder)}", "hydra.launcher.resume=true"]
+    own += [f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
     if (sweep.folder / "study.db").is_file():
         from ganforge.sweeps.study import requeue
 
@@ -138,7 +150,3 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
         own.append(f"hydra.sweeper.sampler.seed={rest.seed}")
     changed = {a.partition("=")[0]: a for a in [*sweep.command, *own] if a not in MULTIRUN}
     return ["-m", *changed.values()]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"
