@@ -11,8 +11,9 @@ from helpers import CONF, TINY, TINY_AVATARS, composed, options
 
 # Models and data sets that do not go together with the small faces that serve everywhere else.
 DATA_OF_MODEL: dict[str, list[str]] = {}
-# They have callbacks and data of their own: tests/commands/test_translate.py steps them.
-TRANSLATORS = {"cyclegan", "pix2pix"}
+# They have callbacks and data of their own: tests/commands/test_translate.py and test_retouch.py
+# step them.
+TRANSLATORS = {"cyclegan", "pix2pix", "region"}
 NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "image_folder", "mnist", "streaming"}
 MODEL_OF_DATA = {
     "gaussian1d": ["experiment=gaussian1d"],

@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
@@ -42,23 +41,16 @@ class TranslationGrid(Periodic):
         """Draw and log the grids."""
         if not trainer.is_global_zero:
             return
-        a, b = self._images(trainer)
+        examples = trainer.datamodule.examples(self.rows, self.seed)
         # Noise at test draws from the global state: leave that as it was.
         with torch.random.fork_rng(), averaged(trainer, pl_module):
             torch.manual_seed(self.seed)
-            panels = pl_module.panels(a, b)
+            panels = pl_module.panels(**examples)
         for way, columns in panels.items():
             picture = draw_panels(columns, self.smallest_side)
             with atomic_path(self.folder / f"{way}_{step:06d}.png") as temporary:
                 picture.save(temporary)
             log_picture(trainer.loggers, f"samples/{way}", picture, step)
-
-    def _images(self, trainer: Trainer) -> list[Tensor]:
-        """The same rows of both sides, so that pairs stay pairs."""
-        splits = [trainer.datamodule.domain(side).split("test") for side in "ab"]
-        count = min(map(len, splits))
-        order = np.random.default_rng(self.seed).permutation(count)[: self.rows]
-        return [split.images[torch.from_numpy(order)] for split in splits]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the last grids and join each direction's into a GIF."""

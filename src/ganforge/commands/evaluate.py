@@ -12,6 +12,7 @@ from ganforge.commands.bars import Bars
 from ganforge.commands.class_accuracy import class_accuracy, need_classes
 from ganforge.commands.common import LoadedRun, build, build_data, load_run, pick_device
 from ganforge.commands.distributed import in_processes
+from ganforge.commands.evaluate_region import evaluate_region
 from ganforge.commands.evaluate_translation import evaluate_translation
 from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.path_length import path_length
@@ -22,6 +23,7 @@ from ganforge.metrics.comparison import Metric
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import FAILURES, Origin, Scorer, failure, subject
 from ganforge.metrics.statistics import RealImages
+from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import world
@@ -52,7 +54,9 @@ def evaluate(config: DictConfig) -> None:
         loaded = _translator(config, spec)
         if loaded is not None:
             count = config.n or DEFAULT_COUNT
-            evaluate_translation(OmegaConf.merge(config, {"n": count, "run": spec}), loaded)
+            region = isinstance(loaded.module, RegionTranslator)
+            evaluate_it = evaluate_region if region else evaluate_translation
+            evaluate_it(OmegaConf.merge(config, {"n": count, "run": spec}), loaded)
             return
         _evaluate(config, open_source(spec, config))
 

@@ -17,7 +17,8 @@ from ganforge.utils.runs import Run
 from ganforge.utils.terminal import shown, typed
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
-HIGHER = ("is", *SIMILAR, "precision", "recall", "density", "coverage", "class_accuracy")
+REGION = ("region_psnr", "own_better", "eyes_opened")
+HIGHER = ("is", *SIMILAR, *REGION, "precision", "recall", "density", "coverage", "class_accuracy")
 BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 
@@ -87,10 +88,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
         console.print(f"  {typed('ganforge')} evaluate run={folder} n=10000", soft_wrap=True)
     if isinstance(module, Translator):
         console.print(f"  {typed('ganforge')} evaluate run={folder}", soft_wrap=True)
-        console.print(
-            f"  {typed('ganforge')} translate run={folder} input=FOLDER output=FOLDER",
-            soft_wrap=True,
-        )
+        console.print(f"  {typed('ganforge')} {module.usage.format(run=folder)}", soft_wrap=True)
     console.print(f"  {typed('tensorboard')} --logdir {folder}", soft_wrap=True)
 
 

@@ -14,6 +14,7 @@ from ganforge.commands.report import shown
 from ganforge.commands.sources import refuse_broken
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason, to_array
 from ganforge.data.listing import list_images
+from ganforge.models.region import RegionTranslator
 from ganforge.models.tiles import translate_tiled
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import DamagedFileError, UserError
@@ -112,6 +113,11 @@ def _channels(loaded: LoadedRun, direction: str) -> int:
         raise UserError(
             f"{loaded.run.folder} holds a {type(loaded.module).__name__}, which does not translate "
             "images: train one with model=cyclegan or model=pix2pix"
+        )
+    if isinstance(loaded.module, RegionTranslator):
+        usage = loaded.module.usage.format(run=loaded.run.folder)
+        raise UserError(
+            f"{loaded.run.folder} changes a region of a photo after an exemplar: ganforge {usage}"
         )
     if direction not in loaded.module.translators:
         known = " or ".join(loaded.module.translators)

@@ -78,6 +78,12 @@ class TranslationDataModule(lightning.LightningDataModule):
         """The data module of one side, ``a`` or ``b``: its splits are what scores are made from."""
         return self._domains[side]
 
+    def examples(self, count: int, seed: int) -> dict[str, Tensor]:
+        """The same rows of both test splits, so that pairs stay pairs; uint8, for pictures."""
+        splits = {side: self.domain(side).split("test") for side in SIDES}
+        rows = np.random.default_rng(seed).permutation(min(map(len, splits.values())))[:count]
+        return {side: split.images[torch.from_numpy(rows)] for side, split in splits.items()}
+
     def prepare_data(self) -> None:
         """Build both caches unless they are there."""
         for domain in self._domains.values():

@@ -1,5 +1,7 @@
 """What the translators share: domains A and B, uint8 in and out, rates that fall."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ class Translator(AdversarialModule):
     """
 
     translators: dict[str, str]
+    usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Translate uint8 ``N×C×H×W`` of any height and width to uint8; no gradient, no state.

@@ -1,0 +1,110 @@
+"""``ganforge evaluate`` on a generator of regions: beside pasting, strangers and nobody."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import Tensor
+
+from ganforge.commands.common import LoadedRun, build_data
+from ganforge.commands.evaluate_translation import WITHOUT_USE
+from ganforge.commands.evaluation_files import write_scores
+from ganforge.commands.report import score_table, shown
+from ganforge.commands.sources import refuse_broken
+from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
+from ganforge.metrics.scorer import library_versions
+from ganforge.models.region import strangers
+from ganforge.utils.errors import UserError
+from ganforge.utils.ranks import world
+
+BATCH = 100
+GENERATED = "generated"
+
+
+def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
+    """Print the figures of unseen people's regions with their baselines, and write them."""
+    given: Any = OmegaConf.to_container(
+        config, resolve=False
+    )  # features need their data to resolve
+    for key in (*WITHOUT_USE, "features"):
+        if given.get(key) is not None:
+            raise UserError(
+                f"{key} has no use with {loaded.run.folder}, which changes a region: its windows "
+                "are compared with the truth; leave it out"
+            )
+    refuse_broken(loaded)
+    if world()[0] != 0:
+        return
+    split = config.split or "test"
+    data = build_data(loaded, config.data_path)
+    cases = data.split(split).cases(config.n)
+    columns = _columns(loaded.module, cases)
+    soft, truth = loaded.module.soft.cpu(), cases["truth"]
+    found = {name: quality(images, truth, soft) for name, images in columns.items()}
+    template = _template(config, loaded, data, split, len(truth))
+    tables = {name: _scores(template, measured) for name, measured in found.items()}
+    own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, "a stranger's"))
+    better = replace(template, metric="own_better", value=(own < other).float().mean().item())
+    console = Console()
+    title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
+    console.print(f"[bold]{title}: inside the region, {len(truth)} cases of {split}[/]")
+    console.print(score_table(tables))
+    console.print(
+        f"own exemplar nearer to the truth than a stranger's: {better.value:.0%} of cases",
+        soft_wrap=True,
+    )
+    records = [
+        replace(score, details=tuple((name, rows[i].value) for name, rows in tables.items()))
+        for i, score in enumerate(tables[GENERATED])
+    ]
+    path = write_scores([*records, better], loaded.run.folder / "evaluations", config.output)
+    console.print(f"written to {shown(path)}", soft_wrap=True)
+
+
+def _columns(module: Any, cases: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The generated windows and what they are compared with, by name; uint8."""
+    seen, exemplar = cases["input"], cases["exemplar"]
+    soft, hole = module.soft.cpu(), module.hole.cpu()
+    stranger, _ = strangers(cases["person"])
+    mean = exemplar.float().mean(0, keepdim=True).round().byte().expand_as(exemplar)
+    return {
+        GENERATED: _made(module, seen, exemplar),
+        "a stranger's": _made(module, seen, exemplar[stranger]),
+        "mean exemplar": _made(module, seen, mean),
+        "pasted, matched": blend(seen, match_colours(exemplar, seen, hole), soft),
+        "pasted": blend(seen, exemplar, soft),
+        "untouched": seen,
+    }
+
+
+def _made(module: Any, seen: Tensor, exemplar: Tensor) -> Tensor:
+    batches = zip(seen.split(BATCH), exemplar.split(BATCH), strict=True)
+    return torch.cat([module.retouch(one, other).cpu() for one, other in batches])
+
+
+def _template(config: DictConfig, loaded: LoadedRun, data: Any, split: str, count: int) -> Score:
+    """The record that all scores fill."""
+    (direction,) = loaded.module.translators
+    protocol = Protocol(
+        extractor="pixels",
+        sha256="",
+        resize="none",
+        n_fake=count,
+        ema=loaded.ema,
+        n_real=count,
+        split=split,
+        data_hash=data.content_hash(split),
+        checkpoint=loaded.checkpoint,
+        direction=direction,
+        seed=config.seed,
+    )
+    run = loaded.run.folder.name
+    return Score("", 0.0, protocol, None, loaded.step, run, (), library_versions())
+
+
+def _scores(template: Score, found: Quality) -> list[Score]:
+    values = {"region_l1_": found.l1, "region_psnr": found.psnr, "seam_ratio": found.seam_ratio}
+    return [replace(template, metric=name, value=value) for name, value in values.items()]

@@ -1,0 +1,161 @@
+"""A region of a picture generated after an exemplar: closed eyes opened, a mouth moved.
+
+As in ExGAN (Dolhansky & Canton Ferrer 2018) the generator fills a hole and is shown another picture
+of the same person. Unlike there it edits that picture, the exemplar, which has been laid over the
+hole, and the critic is a matching-aware one (Reed et al. 2016): it also sees true pictures beside
+the exemplar of somebody else, which it has to call false.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.losses.objective import AdversarialObjective, Term, refuse_batch_norm
+from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
+from ganforge.models.translator import Translator
+from ganforge.utils.images import to_float, to_uint8
+from ganforge.utils.modes import evaluating
+from ganforge.utils.regions import Region
+
+
+class Change(NamedTuple):
+    """What becomes of an exemplar in ``[-1, 1]``: ``gain × exemplar + offset``.
+
+    Float, gain ``N×1×H×W`` and offset ``N×C×H×W``; both are smooth, so that they can be enlarged.
+    """
+
+    gain: Tensor
+    offset: Tensor
+
+    def of(self, exemplar: Tensor) -> Tensor:
+        """What is generated."""
+        return self.gain * exemplar + self.offset
+
+
+class RegionTranslator(Translator):
+    """A generator that changes a ``region`` of windows ``size`` pixels wide, and a critic of pairs.
+
+    Batches are ``exemplar``, ``truth`` and ``input``, float ``N×C×H×W``, and ``person``, int64
+    ``N``. The critic sees ``N×2C×H×W``: a window in front, its exemplar behind. Half of what it has
+    to call false is generated, half a truth beside another person's exemplar.
+    """
+
+    translators: ClassVar[dict[str, str]] = {"input_to_truth": "generator"}
+    usage: ClassVar[str] = "retouch run={run} input=PHOTO exemplar=PHOTO output=FOLDER"
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: AdversarialObjective,
+        region: Region,
+        size: int,
+        optimizer_generator: OptimizerFactory,
+        optimizer_discriminator: OptimizerFactory,
+        schedule: ScheduleFactory | None = None,
+        lambda_adversarial: float = 1.0,
+        lambda_l1: float = 20.0,
+        clip_gradient: float | None = None,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            optimizer_generator, optimizer_discriminator, schedule,
+            clip_gradient, channels_last, seed,
+        )  # fmt: skip
+        refuse_batch_norm(discriminator, objective)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.region, self.size = region, size
+        self.lambda_adversarial = lambda_adversarial
+        self.lambda_l1 = lambda_l1
+        # Constants of the region: no part of a checkpoint.
+        self.register_buffer("soft", region.soft(size), persistent=False)
+        self.register_buffer("hole", region.hole(size), persistent=False)
+
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The generator and the critic of pairs."""
+        return [self.generator], [self.discriminator]
+
+    def images_in(self, batch: Batch) -> int:
+        """Truths."""
+        return len(batch["truth"])
+
+    @property
+    def critiques(self) -> int:
+        """None where the critic is left out."""
+        return int(bool(self.lambda_adversarial))
+
+    def play(self, batch: Batch) -> None:
+        """Fill the hole, update the critic once, then the generator once."""
+        truth, exemplar = batch["truth"], batch["exemplar"]
+        optimizer_g, optimizer_d = self.optimizers()
+        fake = self.fill(batch["input"], exemplar)
+        real_pair, fake_pair = torch.cat([truth, exemplar], dim=1), torch.cat([fake, exemplar], 1)
+        if self.lambda_adversarial:
+            false_pair = self._with_mismatches(real_pair, fake_pair, batch["person"])
+            with self.toggled_optimizer(optimizer_d):
+                terms = self.objective.discriminator(self.discriminator, real_pair, false_pair)
+                self.update("discriminator", optimizer_d, terms)
+        with self.toggled_optimizer(optimizer_g):
+            difference = ((fake - truth).abs() * self.soft).sum() / truth[:, :1].numel()
+            l1 = difference / (self.soft.mean() * truth.shape[1])
+            terms = {"l1": Term(l1, self.lambda_l1)}
+            if self.lambda_adversarial:
+                of_critic = self.objective.generator(self.discriminator, fake_pair, real_pair)
+                value = of_critic["adversarial"].value
+                terms |= of_critic | {"adversarial": Term(value, self.lambda_adversarial)}
+            self.update("generator", optimizer_g, terms)
+
+    def fill(self, images: Tensor, exemplar: Tensor) -> Tensor:
+        """Windows with the region generated; float ``[-1, 1]`` in and out."""
+        made = self.change(images, exemplar).of(exemplar)
+        return images * (1 - self.soft) + made * self.soft
+
+    def change(self, images: Tensor, exemplar: Tensor) -> Change:
+        """What the exemplar has to become to fit into the hole of ``images``, both float."""
+        hole = self.hole.expand(len(images), -1, -1, -1)
+        seen = torch.cat([images * (1 - hole), hole, exemplar], dim=1)
+        made = self.generator(seen).float()
+        return Change(made[:, -1:], made[:, :-1])
+
+    def retouch(self, images: Tensor, exemplar: Tensor) -> Tensor:
+        """Uint8 windows ``N×C×H×W`` in and out: outside of the region every bit is the input's."""
+        images, exemplar = images.to(self.device), exemplar.to(self.device)
+        with evaluating(self), torch.no_grad():
+            made = to_uint8(self.fill(to_float(images), to_float(exemplar)))
+        return torch.where(self.soft > 0, made, images)
+
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        """Retouch windows with their exemplars behind, ``N×2C×H×W``."""
+        self.network(direction)
+        return self.retouch(*images.chunk(2, dim=1))
+
+    def panels(
+        self, exemplar: Tensor, truth: Tensor, **sides: Tensor
+    ) -> dict[str, dict[str, Tensor]]:
+        """Pictures of uint8 windows, a named column each."""
+        seen = sides["input"]
+        pasted = torch.where(self.soft.cpu() > 0.5, exemplar, seen)
+        made = self.retouch(seen, exemplar).cpu()
+        columns = {"exemplar": exemplar, "input": seen, "pasted": pasted}
+        return {"input_to_truth": columns | {"generated": made, "truth": truth}}
+
+    def _with_mismatches(self, real_pair: Tensor, fake_pair: Tensor, person: Tensor) -> Tensor:
+        """Generated pairs; in every other one a truth beside a stranger's exemplar instead."""
+        truth, exemplar = real_pair.chunk(2, dim=1)
+        stranger, found = strangers(person)
+        mismatched = torch.cat([truth, exemplar[stranger]], dim=1)
+        every_other = torch.arange(len(person), device=person.device) % 2 == 1
+        return torch.where((every_other & found)[:, None, None, None], mismatched, fake_pair)
+
+
+def strangers(person: Tensor) -> tuple[Tensor, Tensor]:
+    """For every row the next one, round the batch, that is another person; and whether there is."""
+    n = len(person)
+    ahead = (torch.arange(n, device=person.device)[:, None] + torch.arange(1, n + 1).to(person)) % n
+    other = person[ahead] != person[:, None]
+    first = other.int().argmax(dim=1, keepdim=True)
+    return ahead.gather(1, first).squeeze(1), other.any(dim=1)
