@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from ganforge.augment.ada import (
     ADA,
+    Resample,
     brighten,
     mirror_luma,
     recoloured,
@@ -148,3 +149,34 @@ def test_a_turned_image_is_the_turned_image():
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(ValueError, match="0 <= p <= most <= 1"):
         ADA(**bad)
+
+
+def test_a_shift_moves_along_both_axes_or_not_at_all():
+    """As in the paper's code, one draw decides about x and y: with p ½, half of both are moved."""
+    torch.manual_seed(0)
+    ada = ADA(p=0.5)
+    drawn = torch.rand(2, 4000) + 1
+    x, y = ada._maybe(drawn, 0.0)
+    assert torch.equal(x != 0, y != 0)
+    assert (x != 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
+    moved = [0, 0]
+
+    def count(x, y):
+        moved[0] += ((x != 0) == (y != 0)).sum().item()
+        moved[1] += len(x)
+        return translation(x, y)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganforge.augment.ada.translation", count)
+        ada._geometry(torch.zeros(500, 3, 256, 256))
+    # The whole-pixel shift may draw 0 along one axis: 1 in 65 of the moved ones, twice.
+    assert moved[0] / moved[1] > 0.97
+
+
+def test_the_resampling_has_a_second_derivative():
+    """R1 differentiates the gradient: torch's own resampling stops there."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 5, 5, dtype=torch.float64, requires_grad=True)
+    grid = torch.rand(2, 5, 5, 2, dtype=torch.float64) * 2.4 - 1.2
+    assert torch.autograd.gradcheck(Resample.apply, (x, grid))
+    assert torch.autograd.gradgradcheck(Resample.apply, (x, grid))

@@ -170,3 +170,19 @@ def test_operations_run_in_order():
 
     assert_close(DiffAugment([Add(), Double()])(torch.ones(1)), torch.tensor([4.0]))
     assert_close(DiffAugment([])(torch.ones(1)), torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("told", "sizes"),
+    [(None, (3, 3)), (None, (1, 3)), ((3, 1), (3, 1)), ((1, 1), (1, 1)), ((3, 3), (3, 3))],
+)
+def test_colours_of_a_pair_do_not_shine_through(told, sizes):
+    """Each side is what it would be alone, under the same draws."""
+    sides = [torch.rand(4, channels, 6, 6) * 2 - 1 for channels in sizes]
+    color = Color()
+    color.stacked = told
+    torch.manual_seed(0)
+    together = color(torch.cat(sides, dim=1))
+    for found, side in zip(together.split(list(sizes), dim=1), sides, strict=True):
+        torch.manual_seed(0)
+        assert_close(found, Color()(side))

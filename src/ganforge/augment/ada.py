@@ -6,6 +6,7 @@ it is left out, so thin lines soften a little. Images are square.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,9 +51,7 @@ class ADA(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             images = images.float()
             grid = F.affine_grid(self._geometry(images)[:, :2], list(images.shape), False)
-            moved = F.grid_sample(
-                images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-            )
+            moved = Resample.apply(images, grid)
             return recoloured(moved, self._colour(images))
 
     def observe(self, verdicts: Tensor) -> dict[str, Tensor]:
@@ -89,8 +88,11 @@ class ADA(nn.Module):
         self._updates = state["updates"]
 
     def _maybe(self, drawn: Tensor, identity: float, p: Tensor | None = None) -> Tensor:
-        """What was drawn with probability ``p``, else what changes nothing; one a sample."""
-        chance = torch.rand(len(drawn), device=drawn.device)
+        """What was drawn, ``N`` or ``K×N``, with probability ``p``, else what changes nothing.
+
+        All that belongs to a sample happens together.
+        """
+        chance = torch.rand(drawn.shape[-1], device=drawn.device)
         return torch.where(chance < (self.p if p is None else p), drawn, identity)
 
     def _geometry(self, images: Tensor) -> Tensor:
@@ -101,15 +103,14 @@ class ADA(nn.Module):
         one = torch.ones(n, device=device)
         flip = self._maybe(1 - 2 * (uniform() < 0.5).float(), 1.0)
         quarter = self._maybe((uniform() * 4).floor() * (math.pi / 2), 0.0)
-        shift = [
-            self._maybe(((uniform() - 0.5) * 0.25 * side).round() * 2 / side, 0.0) for _ in "xy"
-        ]
+        pixels = ((torch.rand(2, n, device=device) - 0.5) * 0.25 * side).round()
+        shift = self._maybe(pixels * 2 / side, 0.0)
         size = self._maybe((0.2 * normal()).exp2(), 1.0)
         # Two turns around the stretching: together they happen with probability p.
         p_turn = 1 - (1 - self.p).sqrt()
         turns = [self._maybe((uniform() * 2 - 1) * math.pi, 0.0, p_turn) for _ in range(2)]
         stretch = self._maybe((0.2 * normal()).exp2(), 1.0)
-        drift = [self._maybe(0.125 * 2 * normal(), 0.0) for _ in "xy"]
+        drift = self._maybe(0.125 * 2 * torch.randn(2, n, device=device), 0.0)
         return (
             scaling(flip, one) @ rotation(quarter) @ translation(*shift) @ scaling(size, size)
             @ rotation(turns[0]) @ scaling(stretch, 1 / stretch) @ rotation(turns[1])
@@ -131,6 +132,45 @@ class ADA(nn.Module):
             @ mirror_luma(mirror)
             @ brighten(brightness, contrast)
         )
+
+
+BILINEAR, REFLECTION = 0, 1  # as torch.ops numbers them
+
+
+class Resample(torch.autograd.Function):
+    """``grid_sample`` whose gradient has a derivative, which torch's has not: R1 needs one.
+
+    It is linear in the images, and the grid has no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+        """Images ``N×C×H×W`` at the places of ``grid``."""
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return F.grid_sample(images, grid, "bilinear", "reflection", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The transposed map."""
+        return _Scatter.apply(gradient, *ctx.saved_tensors, ctx.shape), None
+
+
+class _Scatter(torch.autograd.Function):
+    """The transposed map of ``Resample``; its own is ``Resample``."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(grid)
+        unread = gradient.new_empty(shape)  # only the grid's gradient would look at the images
+        scattered, _ = torch.ops.aten.grid_sampler_2d_backward(
+            gradient.contiguous(), unread, grid, BILINEAR, REFLECTION, False, [True, False]
+        )
+        return scattered
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return Resample.apply(gradient, *ctx.saved_tensors), None, None
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:

@@ -18,17 +18,31 @@ def _uniform(images: Tensor, low: float, high: float) -> Tensor:
 
 
 class Color(nn.Module):
-    """Random brightness (±0.5 of a 0–1 range), saturation (×0–2) and contrast (×0.5–1.5)."""
+    """Random brightness (±0.5 of a 0–1 range), saturation (×0–2) and contrast (×0.5–1.5).
+
+    In a stack of images, such as a translator's pairs, one draw changes each by itself: none shines
+    through into another. ``stacked`` are their channels, as a model tells them; untold, every three
+    channels are an image, and those that are left over are grey ones in front.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacked: tuple[int, ...] | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Change colours by one draw a sample."""
         need_images(images, self)
         # The paper adds ±0.5 to images in [-1, 1].
-        images = images + _uniform(images, -0.5, 0.5)
-        grey = images.mean(1, keepdim=True)
-        images = torch.lerp(grey, images, _uniform(images, 0, 2))
-        mean = images.mean((1, 2, 3), keepdim=True)
-        return torch.lerp(mean, images, _uniform(images, 0.5, 1.5))
+        brightness = _uniform(images, -0.5, 0.5)
+        saturation, contrast = _uniform(images, 0, 2), _uniform(images, 0.5, 1.5)
+        channels = images.shape[1]
+        sizes = self.stacked or [1] * (channels % 3) + [3] * (channels // 3)
+        changed = []
+        for image in images.split(list(sizes), dim=1):
+            image = image + brightness
+            image = torch.lerp(image.mean(1, keepdim=True), image, saturation)
+            changed.append(torch.lerp(image.mean((1, 2, 3), keepdim=True), image, contrast))
+        return torch.cat(changed, dim=1) if len(changed) > 1 else changed[0]
 
 
 class Translation(nn.Module):
