@@ -70,7 +70,7 @@ def terms_of(config: DictConfig) -> list[Terms]:
         real = torch.rand(4, *config.data.shape) * 2 - 1
         labels = None if module.num_classes is None else torch.arange(4) % module.num_classes
         (play,) = module.plays(real, labels)
-        return [module._judge(play), module._deceive(play)]
+        return [*module._judge([play]), *module._deceive([play])]
     a = torch.rand(2, config.data.channels_a, 32, 32) * 2 - 1
     b = torch.rand(2, config.data.channels, 32, 32) * 2 - 1
     if isinstance(module, CycleGAN):

@@ -5,6 +5,7 @@ from torch.testing import assert_close
 
 from ganforge.augment.ada import ADA
 from ganforge.augment.diffaugment import Color, Cutout, DiffAugment, Translation
+from ganforge.augment.instance_noise import InstanceNoise
 from ganforge.losses.adversarial import (
     Hinge,
     LeastSquares,
@@ -13,7 +14,7 @@ from ganforge.losses.adversarial import (
     Wasserstein,
 )
 from ganforge.losses.objective import AdversarialObjective, Critique
-from ganforge.losses.regularizers import R1, Lazy, LeCam
+from ganforge.losses.regularizers import R1, R2, Lazy, LeCam
 
 
 class Double(nn.Module):
@@ -245,3 +246,84 @@ def test_regularizers_come_from_any_mapping():
     objective = AdversarialObjective(Wasserstein(), given)
     given.clear()
     assert "c" in objective.discriminator(total, REAL, FAKE)
+
+
+class Darker(nn.Module):
+    """Half as bright, but for the first pixel, which is lost."""
+
+    def forward(self, images):
+        return images * torch.tensor([0.0, 0.5])
+
+
+@pytest.mark.parametrize("penalty", [R1(), R2(), Lazy(R1())])
+def test_gradients_are_taken_through_the_augmentation(penalty):
+    """As in StyleGAN2-ADA: D(T(x)) = x₂ / 2, whose gradient by x is (0, ½)."""
+    terms = AdversarialObjective(
+        Wasserstein(), {"penalty": penalty}, augment=Darker()
+    ).discriminator(total, REAL, FAKE)
+    assert terms["penalty"].value.item() == pytest.approx(0.5 * 0.25)
+
+
+@pytest.mark.parametrize("augment", [ADA(p=1.0), DiffAugment([Color(), Translation(), Cutout()])])
+def test_r1_teaches_the_critic_through_every_augmentation(augment):
+    """Against differences: the penalty of the same draws with a weight moved a little."""
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Softplus(), nn.Flatten(), nn.Linear(72, 1))
+    real = torch.rand(3, 3, 8, 8) * 2 - 1
+
+    def penalty():
+        torch.manual_seed(3)
+        return R1()(Critique(critic, real, real, real, real, augment))
+
+    weight = critic[0].weight
+    (gradient,) = torch.autograd.grad(penalty(), weight)
+    with torch.no_grad():
+        weight[0, 0, 0, 0] += 1e-2
+        above = penalty().item()
+        weight[0, 0, 0, 0] -= 2e-2
+        below = penalty().item()
+    assert gradient[0, 0, 0, 0].item() == pytest.approx((above - below) / 2e-2, rel=2e-2)
+
+
+def in_parts(objective, critic, real, fake, parts):
+    """Terms of all parts, and the critic's gradient that ``update`` would make of them."""
+    critic.zero_grad()
+    matches = zip([critic] * parts, real.chunk(parts), fake.chunk(parts), strict=True)
+    found = list(objective.discriminator_in_parts(matches, parts))
+    for terms in found:
+        (sum(t.weight * t.value for t in terms.values() if t.weight) / parts).backward()
+    return found, critic.weight.grad.clone()
+
+
+def test_parts_of_a_batch_move_what_is_remembered_once():
+    """Fading noise, a lazy turn, the anchors: a batch of 8 in 4 parts is one batch."""
+    real, fake = torch.randn(8, 5), torch.randn(8, 5)
+    results = []
+    for parts in (1, 4):
+        torch.manual_seed(0)
+        critic, lazy, lecam = nn.Linear(5, 1), Lazy(R1(), every=2), LeCam(decay=0.5)
+        noise = InstanceNoise(std=0.0, kimg=1.0)
+        objective = AdversarialObjective(
+            NonSaturating(), {"lazy": lazy, "lecam": lecam}, noise=noise
+        )
+        for update, weight in enumerate([20.0, 0.0, 20.0], start=1):
+            terms, gradient = in_parts(objective, critic, real, fake, parts)
+            assert [t["lazy"].weight for t in terms] == [weight] * parts
+            means = {name: sum(t[name].value for t in terms) / parts for name in terms[0]}
+            results.append((means, gradient, lecam.anchors.clone(), lazy.last.clone()))
+            assert noise.get_extra_state() == {"images": 8 * update}
+    readings = [means.pop("noise_std", None) for means, *_ in results]
+    assert readings[0] == 0
+    assert_close(results[3:], results[:3])
+
+
+def test_an_adapted_probability_moves_once_a_batch():
+    ada = ADA(speed_kimg=1, interval=2)
+    real = torch.zeros(8, 3, 8, 8)
+    objective = AdversarialObjective(NonSaturating(), augment=ada)
+    for p in (0.0, 0.016):
+        matches = [(lambda x: 5 + total(x), part, part) for part in real.chunk(4)]
+        terms = list(objective.discriminator_in_parts(matches, 4))
+        assert ada.p.item() == pytest.approx(p)
+        assert terms[-1]["augment_p"].value.item() / 4 == pytest.approx(p)
+        assert all("augment_p" not in t for t in terms[:-1])

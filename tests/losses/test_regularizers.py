@@ -25,6 +25,48 @@ def half_square(x):
     return 0.5 * x.flatten(1).square().sum(1, keepdim=True)
 
 
+# A linear critic of patches: a 2×2 kernel of 1, 2, 3 and 4 at the four places of a 3×3 image.
+KERNEL = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+
+def patches(x):
+    """Logits ``N×1×2×2``; the image's own is their mean."""
+    return nn.functional.conv2d(x, KERNEL[None, None])
+
+
+# Each pixel's weights in the four patches, over 4.
+OF_PIXELS = torch.tensor([[1.0, 3.0, 2.0], [4.0, 10.0, 6.0], [3.0, 7.0, 4.0]]) / 4
+
+
+def test_a_critic_of_patches_has_one_logit_an_image():
+    """Not the sum of its patches', which is their number times as steep: 16 times in R1."""
+    x = torch.randn(3, 1, 3, 3)
+    assert_close(input_gradient(patches, x), OF_PIXELS.flatten().expand(3, 9))
+    shown = critique(patches, x)
+    square = (1 + 9 + 4 + 16 + 100 + 36 + 9 + 49 + 16) / 16  # of the gradient's norm: 15
+    assert R1()(shown).item() == pytest.approx(square / 2)
+    assert R2()(shown).item() == pytest.approx(square / 2)
+    assert Lazy(R1())(shown).item() == pytest.approx(square / 2)
+    assert GradientPenalty()(shown).item() == pytest.approx((square**0.5 - 1) ** 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_r1_of_a_critic_of_patches_does_not_grow_with_its_patches(size):
+    """Every patch sees the brightness of one pixel: the image's logit is the mean brightness."""
+    x = torch.randn(2, 1, size, size)
+    found = R1()(critique(lambda image: image, x)).item()
+    assert found == pytest.approx(0.5 / size**2)
+
+
+def test_consistency_of_a_critic_of_patches_compares_one_logit_an_image():
+    """A shift that only moves what the patches say costs nothing."""
+    x = torch.randn(2, 1, 4, 4)
+    shifted = nn.Module()
+    shifted.forward = lambda images: images.roll(1, -1)
+    shown = Critique(lambda image: image, x, x, x, x)
+    assert Consistency(shifted)(shown).item() == pytest.approx(0, abs=1e-12)
+
+
 def test_input_gradient_is_per_sample():
     x = torch.randn(3, 2, 4, 4)
     assert_close(input_gradient(half_square, x), x.flatten(1))
@@ -165,13 +207,25 @@ def said(real, fake):
 
 
 def test_lecam_by_hand():
+    """Real answers above the anchor of generated ones, generated ones below that of real ones."""
     lecam = LeCam(decay=0.5)
     # The first batch sets the anchors: real 2, fake -1.
     first = lecam(said([1.0, 3.0], [-1.0, -1.0]))
     assert first.item() == pytest.approx((2**2 + 4**2) / 2 + 3**2)
     # Means 4 and 1 move them half the way: real 3, fake 0.
     second = lecam(said([4.0], [1.0]))
-    assert second.item() == pytest.approx((4 - 0) ** 2 + (1 - 3) ** 2)
+    assert second.item() == pytest.approx((4 - 0) ** 2 + (3 - 1) ** 2)
+
+
+def test_lecam_leaves_answers_on_the_near_side_of_an_anchor_alone():
+    """Anchors 1 and 0: of 3 and -1 only the 3 is beyond 0, of -4 and 4 only the -4 is below 1."""
+    real = torch.tensor([3.0, -1.0], requires_grad=True)
+    fake = torch.tensor([-4.0, 4.0], requires_grad=True)
+    value = LeCam()(Critique(half_square, real, fake, real, fake))
+    assert value.item() == pytest.approx(3**2 / 2 + 5**2 / 2)
+    value.backward()
+    assert_close(real.grad, torch.tensor([3.0, 0.0]))
+    assert_close(fake.grad, torch.tensor([-5.0, 0.0]))
 
 
 def test_lecam_pulls_the_answers_not_the_anchors():

@@ -8,8 +8,13 @@ from torch import nn
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-from ganforge.losses.adversarial import NonSaturating, Relativistic, Wasserstein
-from ganforge.losses.regularizers import R1
+from ganforge.losses.adversarial import (
+    NonSaturating,
+    Relativistic,
+    RelativisticAverage,
+    Wasserstein,
+)
+from ganforge.losses.regularizers import R1, Lazy, LeCam
 from ganforge.models.gan import GAN
 from ganforge.networks.conditional import AuxiliaryClassifier, LabelConcat, Projection
 from ganforge.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -70,8 +75,8 @@ def test_every_critic_update_has_a_mini_batch_and_noise_of_its_own(
 ):
     module = tiny_gan(n_critic=2)
     pairs = []
-    inner = module.objective.discriminator
-    module.objective.discriminator = lambda d, real, fake: (
+    inner = module.objective._critique
+    module.objective._critique = lambda d, real, fake: (
         pairs.append((real.clone(), fake.detach().clone())) or inner(d, real, fake)
     )
     data = tiny_data(batch_size=8)
@@ -121,11 +126,23 @@ def test_one_step_by_hand(tiny_gan, tiny_data, tiny_trainer):
 
 
 @pytest.mark.parametrize("n_critic", [1, 2])
-def test_accumulated_parts_equal_the_large_batch(n_critic, tiny_gan, tiny_data, tiny_trainer):
-    results = []
+@pytest.mark.parametrize(
+    ("loss", "regularizers"),
+    [
+        (Relativistic(), lambda: {"r1": R1()}),
+        (RelativisticAverage(), dict),
+        (NonSaturating(), lambda: {"lazy": Lazy(R1(0.1), every=2), "lecam": LeCam(decay=0.5)}),
+        (NonSaturating(), lambda: {"lazy": Lazy(LeCam(decay=0.5), every=2)}),
+    ],
+)
+def test_accumulated_parts_equal_the_large_batch(
+    n_critic, loss, regularizers, tiny_gan, tiny_data, tiny_trainer
+):
+    """Also where the loss compares with a mean of the batch, or a penalty has a memory of it."""
+    results, memories = [], []
     for accumulate in (1, 2, 4):
         options = {"n_critic": n_critic, "accumulate": accumulate, **SGD}
-        module = tiny_gan({"r1": R1()}, loss=Relativistic(), **options)
+        module = tiny_gan(regularizers(), loss=loss, **options)
         module.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Softplus())
         module.discriminator.append(nn.Linear(8, 1))
         torch.manual_seed(1)
@@ -133,8 +150,10 @@ def test_accumulated_parts_equal_the_large_batch(n_critic, tiny_gan, tiny_data, 
             nn.init.normal_(p, std=0.3)
         tiny_trainer(max_steps=3).fit(module, datamodule=tiny_data(batch_size=16 * n_critic))
         results.append(weights(module))
-    assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
-    assert_close(results[2], results[0], rtol=1e-4, atol=1e-6)
+        memories.append([b.clone() for b in module.objective.buffers()])
+    for other in (1, 2):
+        assert_close(results[other], results[0], rtol=1e-4, atol=1e-6)
+        assert_close(memories[other], memories[0], rtol=1e-4, atol=1e-6)
 
 
 def test_parts_must_be_equal(tiny_gan, tiny_data, tiny_trainer):
@@ -145,8 +164,8 @@ def test_parts_must_be_equal(tiny_gan, tiny_data, tiny_trainer):
 def test_only_the_last_images_keep_their_graph(tiny_gan, tiny_data, tiny_trainer):
     module = tiny_gan(n_critic=3)
     graphs = []
-    inner = module.objective.discriminator
-    module.objective.discriminator = lambda d, real, fake: (
+    inner = module.objective._critique
+    module.objective._critique = lambda d, real, fake: (
         graphs.append(fake.requires_grad) or inner(d, real, fake)
     )
     tiny_trainer(max_steps=1).fit(module, datamodule=tiny_data(batch_size=12))

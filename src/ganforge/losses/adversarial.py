@@ -4,8 +4,9 @@ Every loss has one signature. Logits are the critic's unbounded outputs, any sha
 returns a scalar. ``probability`` reads logits as the chance that the input is real: 0.5 everywhere
 when minimax, non-saturating and least squares players are in balance. For hinge and Wasserstein it
 is a reading only, as their balance does not fix the logit. A loss with ``needs_real`` compares real
-and fake in the generator's update, too: its logits mean something only against the other side's. A
-loss without ``has_boundary`` does not fix which answers mean real: nothing can go by its verdicts.
+and fake in the generator's update, too: its logits mean something only against the other side's.
+One that ``needs_batch`` is no mean over samples: it takes the whole batch's logits at once. A loss
+without ``has_boundary`` does not fix which answers mean real: nothing can go by its verdicts.
 
 ``smoothing`` is one-sided label smoothing (Salimans et al. 2016, section 3.4): the target of real
 samples is 1 - smoothing, that of fake ones stays 0.
@@ -132,6 +133,7 @@ class RelativisticAverage(LogitLoss):
     """RaGAN (Jolicoeur-Martineau 2018, "RaSGAN"): more real than the others on average?"""
 
     needs_real = True
+    needs_batch = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """-E[log σ(C(x) - E C(G(z)))] - E[log(1 - σ(C(G(z)) - E C(x)))]."""

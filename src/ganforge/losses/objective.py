@@ -1,20 +1,31 @@
 """The adversarial objective: one loss, any regularizers, one augmentation, by composition."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Critic = Callable[[Tensor], Tensor]
+# A critic, real and generated images.
+Match = tuple[Critic, Tensor, Tensor]
+
+
+def as_they_are(images: Tensor) -> Tensor:
+    """What a critic is shown where nothing is changed."""
+    return images
 
 
 @dataclass(frozen=True)
 class Critique:
-    """What a critic said of one batch: all that a regularizer may read.
+    """What a critic said of one batch, or of one part of it: all that a regularizer may read.
 
-    ``real`` and ``fake`` are what the critic saw: float ``[-1, 1]``, augmented, detached.
+    ``real`` and ``fake`` are what the critic saw: float ``[-1, 1]``, augmented, detached;
+    ``real_images`` and ``fake_images`` are what they were before ``shown`` changed them. ``part``
+    numbers the parts of a batch. A regularizer that ``needs_batch`` is given the logits of the
+    whole batch, of which those of its part have a graph.
     """
 
     critic: Critic
@@ -22,6 +33,10 @@ class Critique:
     fake: Tensor
     real_logits: Tensor
     fake_logits: Tensor
+    shown: Callable[[Tensor], Tensor] = as_they_are
+    real_images: Tensor | None = None  # None: nothing changed them
+    fake_images: Tensor | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,7 @@ class AdversarialLoss(Protocol):
     """A pair of losses and a reading, as in ``ganforge.losses.adversarial``.
 
     ``needs_real`` (False where it is missing) asks for real logits in the generator's update;
+    ``needs_batch`` (likewise) for the logits of the whole batch where it comes in parts;
     ``has_boundary`` (True where it is missing) says that a probability of 0.5 parts real from fake.
     """
 
@@ -53,7 +69,8 @@ class AdversarialLoss(Protocol):
 class Regularizer(Protocol):
     """A scalar penalty on a critique, and the weight it enters the loss with, read afterwards.
 
-    ``per_sample`` penalties mean nothing for critics whose layers mix the samples of a batch. A
+    ``per_sample`` penalties mean nothing for critics whose layers mix the samples of a batch.
+    ``needs_batch`` (False where it is missing) asks for the logits of the whole batch. A
     regularizer with a memory is an ``nn.Module`` that keeps it in buffers: checkpoints hold them.
     """
 
@@ -67,7 +84,8 @@ class AdversarialObjective(nn.Module):
     """What each player of an adversarial game minimises.
 
     Conditioning is the model's affair: it hands in a critic that already knows its condition.
-    Modules with a method ``observe``, such as adaptive augmentation, are told the critic's verdicts
+    Augmentations with an attribute ``stacked`` are told of which images a stack is made; modules
+    with a method ``observe``, such as adaptive augmentation, are told the critic's verdicts
     on the real images of every update: the loss's probability minus 0.5, above 0 is "real". Where
     they set ``needs_boundary``, a loss without one is refused.
 
@@ -94,31 +112,107 @@ class AdversarialObjective(nn.Module):
 
     def discriminator(self, critic: Critic, real: Tensor, fake: Tensor) -> Terms:
         """Terms of the discriminator's update on one batch of real and (detached) fake images."""
-        real, fake = self._shown(real), self._shown(fake.detach())
-        # Losses in fp32: under bf16 autocast logits have 8 bits of mantissa.
-        critique = Critique(critic, real, fake, critic(real).float(), critic(fake).float())
-        loss = self.loss.discriminator(critique.real_logits, critique.fake_logits)
-        penalties = {
-            name: Term(regularizer(critique), regularizer.weight)
-            for name, regularizer in self.regularizers.items()
-        }
-        readings = self._observe(critique)
+        (terms,) = self.discriminator_in_parts([(critic, real, fake)], 1)
+        return terms
+
+    def discriminator_in_parts(self, matches: Iterable[Match], parts: int) -> Iterator[Terms]:
+        """Terms of each of the equal parts of a batch; their mean has the batch's gradient.
+
+        Where the loss or a regularizer needs the whole batch, the critic sees it beforehand, once
+        more and without a graph.
+        """
+        critiques: Iterable[Critique] = (self._critique(*match) for match in matches)
+        said: list[Critique] = []
+        if parts > 1 and self._needs_batch(self.loss, *self.regularizers.values()):
+            with torch.no_grad():
+                said = [_judged(critique) for critique in list(critiques)]
+            critiques = said
+        answers: list[tuple[Tensor, Tensor]] = []
+        for part, unjudged in enumerate(critiques):
+            critique = replace(_judged(unjudged), part=part)
+            terms = self._penalised(critique, said)
+            answers.append((critique.real_logits.detach(), critique.fake_logits.detach()))
+            if part == parts - 1:
+                real, fake = (torch.cat(side) for side in zip(*answers, strict=True))
+                readings = self._observe(replace(critique, real_logits=real, fake_logits=fake))
+                # What is read once a batch counts for all of its parts.
+                terms |= {name: replace(r, value=r.value * parts) for name, r in readings.items()}
+            yield terms
+
+    def _critique(self, critic: Critic, real: Tensor, fake: Tensor) -> Critique:
+        """What a critic is about to be asked."""
+        fake, nothing = fake.detach(), real.new_empty(0)
+        return Critique(
+            critic, self._shown(real), self._shown(fake), nothing, nothing, self._shown, real, fake
+        )
+
+    def _penalised(self, critique: Critique, said: Sequence[Critique]) -> Terms:
+        """The loss, the penalties and the readings of a part; ``said`` is the batch, if needed."""
+        whole = critique
+        if said:
+            real = _with_live([c.real_logits for c in said], critique.real_logits, critique.part)
+            fake = _with_live([c.fake_logits for c in said], critique.fake_logits, critique.part)
+            whole = replace(critique, real_logits=real, fake_logits=fake)
+
+        def of(part: AdversarialLoss | Regularizer, ask: Callable[[Critique], Tensor]) -> Tensor:
+            if not (said and self._needs_batch(part)):
+                return ask(critique)
+            return _share(ask(whole), len(said))
+
+        loss = of(self.loss, lambda c: self.loss.discriminator(c.real_logits, c.fake_logits))
+        penalties = {name: of(r, r) for name, r in self.regularizers.items()}
         return {
             "adversarial": Term(loss),
-            **penalties,
-            "D(x)": self._reading(critique.real_logits, critique.fake_logits),
-            "D(G(z))": self._reading(critique.fake_logits, critique.real_logits),
+            **{name: Term(p, self.regularizers[name].weight) for name, p in penalties.items()},
+            "D(x)": self._reading(critique.real_logits, whole.fake_logits),
+            "D(G(z))": self._reading(critique.fake_logits, whole.real_logits),
             "logit(x)": _mean(critique.real_logits),
             "logit(G(z))": _mean(critique.fake_logits),
-            **readings,
         }
 
     def generator(self, critic: Critic, fake: Tensor, real: Tensor | None = None) -> Terms:
         """Terms of the generator's update; ``real`` is read only by losses that compare pairs."""
+        (terms,) = self.generator_in_parts([(critic, lambda: fake, real)])
+        return terms
+
+    def generator_in_parts(
+        self, parts: Sequence[tuple[Critic, Callable[[], Tensor], Tensor | None]]
+    ) -> Iterator[Terms]:
+        """Terms of each of the equal parts of a batch; their mean has the batch's gradient.
+
+        Generated images are made when they are needed, twice where the loss needs the whole batch.
+        """
+        said: list[tuple[Tensor, Tensor | None]] = []
+        if len(parts) > 1 and self._needs_batch(self.loss):
+            with torch.no_grad():
+                said = [self._answers_to(critic, fake(), real) for critic, fake, real in parts]
+        for part, (critic, make, real) in enumerate(parts):
+            fake_logits, real_logits = self._answers_to(critic, make(), real)
+            if not said:
+                yield {"adversarial": Term(self.loss.generator(fake_logits, real_logits))}
+                continue
+            fakes = _with_live([fake for fake, _ in said], fake_logits, part)
+            reals = None if real_logits is None else torch.cat([real for _, real in said])
+            loss = self.loss.generator(fakes, reals)
+            yield {"adversarial": Term(_share(loss, len(said)))}
+
+    def _answers_to(
+        self, critic: Critic, fake: Tensor, real: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits of generated images, and of real ones where the loss compares."""
         fake_logits = critic(self._shown(fake)).float()
         compares = self._compares and real is not None
-        real_logits = critic(self._shown(real)).float() if compares else None
-        return {"adversarial": Term(self.loss.generator(fake_logits, real_logits))}
+        return fake_logits, critic(self._shown(real)).float() if compares else None
+
+    def stack(self, *channels: int) -> None:
+        """Say that an image is several, one behind the other, of so many channels each."""
+        for part in self.augment.modules():
+            if hasattr(part, "stacked"):
+                part.stacked = channels
+
+    @staticmethod
+    def _needs_batch(*parts: AdversarialLoss | Regularizer) -> bool:
+        return any(getattr(part, "needs_batch", False) for part in parts)
 
     @property
     def _compares(self) -> bool:
@@ -164,6 +258,22 @@ def _check(
             "answers have no boundary between real and generated: choose another loss, or "
             "augment=diffaugment"
         )
+
+
+def _judged(critique: Critique) -> Critique:
+    """Ask the critic. Losses in fp32: under bf16 autocast logits have 8 bits of mantissa."""
+    real, fake = critique.critic(critique.real).float(), critique.critic(critique.fake).float()
+    return replace(critique, real_logits=real, fake_logits=fake)
+
+
+def _with_live(known: Sequence[Tensor], live: Tensor, part: int) -> Tensor:
+    """The logits of a batch, of which those of one part have a graph."""
+    return torch.cat([*known[:part], live, *known[part + 1 :]])
+
+
+def _share(value: Tensor, parts: int) -> Tensor:
+    """A batch's value whose gradient, that of one part, is not thinned by a mean over parts."""
+    return value + (parts - 1) * (value - value.detach())
 
 
 def _mean(logits: Tensor) -> Term:

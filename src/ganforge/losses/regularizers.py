@@ -1,25 +1,38 @@
 """Penalties on the critic: on its gradient with respect to its input, and on what it says.
 
-Gradients are taken per sample and in fp32: the critic runs once more outside autocast, because a
-double backward through bf16 loses the penalty in rounding.
+Gradients are those of one logit an image: a critic of patches has the mean of its answers. They are
+taken in fp32: the critic runs once more outside autocast, because a double backward through bf16
+loses the penalty in rounding.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.losses.objective import Critic, Critique, Regularizer
+
+
+def verdicts(logits: Tensor) -> Tensor:
+    """One logit an image, ``N``: the mean of a critic's answers, where it has many (patches)."""
+    return logits.reshape(len(logits), -1).mean(1)
 
 
 def input_gradient(critic: Critic, images: Tensor) -> Tensor:
     """∇D(x) of every sample, shape ``N×D``; differentiable with respect to the critic."""
     with torch.autocast(images.device.type, enabled=False), torch.enable_grad():
         images = images.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
+        answer = verdicts(critic(images)).sum()
+        (gradient,) = torch.autograd.grad(answer, images, create_graph=True)
     return gradient.flatten(1)
 
 
 class R1:
-    """½E‖∇D(x)‖² on real images (Mescheder et al. 2018, eq. 9); ``weight`` is the paper's γ."""
+    """½E‖∇D(x)‖² on real images (Mescheder et al. 2018, eq. 9); ``weight`` is the paper's γ.
+
+    The gradient is with respect to the data, through a new draw of the augmentation, as in
+    StyleGAN2-ADA. In a critic with batch norm an image's gradient is that of the whole batch's
+    answers.
+    """
 
     per_sample = False
 
@@ -28,7 +41,7 @@ class R1:
 
     def __call__(self, critique: Critique) -> Tensor:
         """½‖∇D(x)‖², the mean over real images."""
-        return 0.5 * input_gradient(critique.critic, critique.real).square().sum(1).mean()
+        return 0.5 * _squared_gradient(critique, critique.real, critique.real_images)
 
 
 class R2:
@@ -44,7 +57,14 @@ class R2:
 
     def __call__(self, critique: Critique) -> Tensor:
         """½‖∇D(G(z))‖², the mean over generated images."""
-        return 0.5 * input_gradient(critique.critic, critique.fake).square().sum(1).mean()
+        return 0.5 * _squared_gradient(critique, critique.fake, critique.fake_images)
+
+
+def _squared_gradient(critique: Critique, seen: Tensor, images: Tensor | None) -> Tensor:
+    """‖∇D(T(x))‖², the mean over images; T is what the critic is shown of them."""
+    images = seen if images is None else images
+    gradient = input_gradient(lambda x: critique.critic(critique.shown(x)), images)
+    return gradient.square().sum(1).mean()
 
 
 class GradientPenalty:
@@ -70,11 +90,13 @@ class GradientPenalty:
 class LeCam(nn.Module):
     """Anchors the critic's answers (Tseng et al. 2021, eq. 4): meant for little data.
 
-    E[(D(x) - α_F)²] + E[(D(G(z)) - α_R)²], where α_R and α_F are moving averages of what the critic
-    said of real and of generated images, this batch included.
+    E[max(0, D(x) - α_F)²] + E[max(0, α_R - D(G(z)))²], where α_R and α_F are moving averages of
+    what the critic said of real and of generated images, this batch included. The paper's equation
+    has no max; the authors' code has: only what lies on the far side of an anchor is pulled to it.
     """
 
     per_sample = False
+    needs_batch = True
 
     def __init__(self, weight: float = 0.3, decay: float = 0.99) -> None:
         super().__init__()
@@ -85,15 +107,18 @@ class LeCam(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, critique: Critique) -> Tensor:
-        """Move the anchors, then measure how far the answers lie from the other side's."""
+        """Move the anchors once a batch, then measure how far the answers lie beyond them."""
         real, fake = critique.real_logits, critique.fake_logits
-        means = torch.stack([real.detach().mean(), fake.detach().mean()])
-        # The first batch sets the anchors: averages that start at 0 would pull there.
-        step = torch.where(self.updates == 0, 1.0, 1 - self.decay)
-        self.anchors.lerp_(means, step)
-        self.updates += 1
+        if critique.part == 0:
+            means = torch.stack([real.detach().mean(), fake.detach().mean()])
+            # The first batch sets the anchors: averages that start at 0 would pull there.
+            step = torch.where(self.updates == 0, 1.0, 1 - self.decay)
+            self.anchors.lerp_(means, step)
+            self.updates += 1
         anchor_real, anchor_fake = self.anchors.clone()
-        return (real - anchor_fake).square().mean() + (fake - anchor_real).square().mean()
+        return (
+            F.relu(real - anchor_fake).square().mean() + F.relu(anchor_real - fake).square().mean()
+        )
 
 
 class Consistency:
@@ -108,16 +133,17 @@ class Consistency:
         self.transform, self.weight = transform, weight
 
     def __call__(self, critique: Critique) -> Tensor:
-        """(D(x) - D(T(x)))², the mean over real images."""
+        """(D(x) - D(T(x)))², the mean over real images, one logit each: T moves the patches."""
         changed = critique.critic(self.transform(critique.real)).float()
-        return (critique.real_logits - changed).square().mean()
+        return (verdicts(critique.real_logits) - verdicts(changed)).square().mean()
 
 
 class Lazy(nn.Module):
     """Another regularizer, at every ``every``-th update only, ``every`` times as heavy.
 
     Lazy regularization of Karras et al. 2020 (StyleGAN2, section 3.1): the same pull for a fraction
-    of the time. Between its turns the last value is shown, with a weight of 0.
+    of the time. Between its turns the last value is shown, with a weight of 0. The parts of a batch
+    have one turn.
     """
 
     def __init__(self, regularizer: Regularizer, every: int = 16) -> None:
@@ -126,6 +152,7 @@ class Lazy(nn.Module):
             raise ValueError(f"a lazy regularizer acts every 1 or more updates, not every {every}")
         self.regularizer, self.every = regularizer, every
         self.per_sample = regularizer.per_sample
+        self.needs_batch = getattr(regularizer, "needs_batch", False)
         self.register_buffer("last", torch.zeros(()))
         self._updates = 0  # a number, not a buffer: reading that would wait for the device
         self._due = False
@@ -137,12 +164,13 @@ class Lazy(nn.Module):
 
     def forward(self, critique: Critique) -> Tensor:
         """The penalty at its turn (the first update is one), else its last value."""
-        self._due = self._updates % self.every == 0
-        self._updates += 1
+        if critique.part == 0:
+            self._due = self._updates % self.every == 0
+            self._updates += 1
         if not self._due:
             return self.last.clone()
         value = self.regularizer(critique)
-        self.last.copy_(value.detach())
+        self.last.lerp_(value.detach(), 1 / (critique.part + 1))  # the mean of the parts so far
         return value
 
     def routine(self, critiques: int) -> tuple[bool, ...]:

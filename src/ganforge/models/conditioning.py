@@ -21,7 +21,8 @@ class LabelledCritic:
     def __call__(self, images: Tensor) -> Tensor:
         """Logits ``N×1`` of images ``N×...``, each under its label."""
         answer = self.discriminator(images, self.labels)
-        self.class_logits.append(answer[:, 1:])
+        if torch.is_grad_enabled():  # a look at the whole batch before its parts teaches nothing
+            self.class_logits.append(answer[:, 1:])
         return answer[:, :1]
 
 

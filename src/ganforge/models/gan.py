@@ -1,7 +1,8 @@
 """The game of Goodfellow et al. 2014: one generator, one discriminator, alternating updates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,8 +82,8 @@ class GAN(AdversarialModule):
 
     @property
     def critiques(self) -> int:
-        """Once for every part of every mini-batch."""
-        return self.n_critic * self.accumulate
+        """Once for every mini-batch, in however many parts."""
+        return self.n_critic
 
     def images_in(self, batch: Batch) -> int:
         """The mini-batches of all updates."""
@@ -102,11 +103,9 @@ class GAN(AdversarialModule):
                 plays = [replace(play, fake=self._fake(play)) for play in plays]
             # In the block the generator is frozen: images made there keep no graph.
             with self.toggled_optimizer(optimizer_d):
-                terms = (self._judge(play) for play in plays)
-                self.update("discriminator", optimizer_d, terms, self.accumulate)
+                self.update("discriminator", optimizer_d, self._judge(plays), self.accumulate)
         with self.toggled_optimizer(optimizer_g):
-            terms = (self._deceive(play) for play in plays)
-            self.update("generator", optimizer_g, terms, self.accumulate)
+            self.update("generator", optimizer_g, self._deceive(plays), self.accumulate)
 
     def _rounds(self, batch: Batch) -> Iterable[tuple[Tensor, Tensor | None]]:
         """Images and, where the model is conditional, labels of each discriminator update."""
@@ -135,15 +134,26 @@ class GAN(AdversarialModule):
     def _synthesise(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.generator(z) if labels is None else self.generator(z, labels)
 
-    def _judge(self, play: Play) -> Terms:
-        critic = critic_of(self.discriminator, play.labels)
-        terms = self.objective.discriminator(critic, play.real, self._fake(play))
-        return terms | classification(critic, 2, self.classifier_weight)
+    def _judge(self, plays: list[Play]) -> Iterator[Terms]:
+        critics = [critic_of(self.discriminator, play.labels) for play in plays]
+        matches = (
+            (critic, play.real, self._fake(play))
+            for critic, play in zip(critics, plays, strict=True)
+        )
+        parts = self.objective.discriminator_in_parts(matches, len(plays))
+        for critic, terms in zip(critics, parts, strict=True):
+            yield terms | classification(critic, 2, self.classifier_weight)
 
-    def _deceive(self, play: Play) -> Terms:
-        critic = critic_of(self.discriminator, play.labels)
-        terms = self.objective.generator(critic, self._fake(play), play.real)
-        return terms | classification(critic, 1, self.classifier_weight)
+    def _deceive(self, plays: list[Play]) -> Iterator[Terms]:
+        critics = [critic_of(self.discriminator, play.labels) for play in plays]
+        parts = self.objective.generator_in_parts(
+            [
+                (critic, partial(self._fake, play), play.real)
+                for critic, play in zip(critics, plays, strict=True)
+            ]
+        )
+        for critic, terms in zip(critics, parts, strict=True):
+            yield terms | classification(critic, 1, self.classifier_weight)
 
     def on_fit_start(self) -> None:
         """Refuse labels that do not fit before the first step."""

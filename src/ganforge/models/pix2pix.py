@@ -67,6 +67,7 @@ class Pix2Pix(Translator):
         optimizer_g, optimizer_d = self.optimizers()
         fake = self.generator(a).float()
         # The pair is what the objective knows as an image: an augmentation moves both halves alike.
+        self.objective.stack(a.shape[1], b.shape[1])
         real_pair, fake_pair = torch.cat([a, b], dim=1), torch.cat([a, fake], dim=1)
         if self.lambda_adversarial:
             with self.toggled_optimizer(optimizer_d):
