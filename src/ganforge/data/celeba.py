@@ -90,7 +90,7 @@ class CelebA:
             _find,
             _download,
         )
-        return list_images(root)
+        return list_images(root, self._download_dir)
 
     @cached_property
     def _attribute_names(self) -> list[str]:

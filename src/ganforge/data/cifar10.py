@@ -114,7 +114,8 @@ class CIFAR10:
 
     @cached_property
     def _listings(self) -> dict[str, Listing]:
-        return {split: list_images(path) for split, path in self._found.zips.items()}
+        found, memo = self._found.zips, self._download_dir
+        return {split: list_images(path, memo) for split, path in found.items()}
 
     @cached_property
     def _found(self) -> _Found:

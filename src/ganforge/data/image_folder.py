@@ -1,30 +1,36 @@
 """Any folder or zip archive of images; one level of class folders gives labels."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from ganforge.data.decode import Decoder, Fit, OnBad, check_choice, decode_files
-from ganforge.data.listing import Listing, list_images
+from ganforge.data.decode import Decoder, Fit, Levels, OnBad, check_choice, decode_files
+from ganforge.data.folders import Layout, classes_of, divide, layout, named, top_folder
+from ganforge.data.levels import same_range
+from ganforge.data.listing import Listing, left_out, list_images, some
 from ganforge.data.source import Chunk, Names, check_fraction, check_size
 from ganforge.utils.errors import UserError
+from ganforge.utils.terminal import tell
 
-VERSION = 1  # raise it when the same files give other pixels
-TEST_FOLDERS = ("test", "val", "valid")
+VERSION = 2  # raise it when the same files give other pixels
 
 
 class ImageFolder:
     """Images under ``path``.
 
     The splits are, in this order: the folders ``train_folder`` and ``test_folder`` inside of
-    ``path`` where they are named; the folders ``train`` and ``test`` (or ``val``, ``valid``) where
-    ``path`` holds nothing else; else ``test_fraction`` of the images, chosen by the hash of their
-    names, are the test split. Labels are there when every image lies in a class folder.
+    ``path`` where they are named; folders with the usual names of splits (``train`` or
+    ``training``, and ``test``, ``testing``, ``val``, ``valid``, ``validation`` or ``dev``, in any
+    case), of which ``test`` goes before ``val``; else ``test_fraction`` of the images of each
+    class, chosen by the hash of their names, are the test split. Labels are there when every image
+    lies in a class folder.
+
+    ``value_range`` is black and white of images with more than eight bits; None: as the values of
+    all of them suggest. In ``data_dir`` it is remembered what unchanged files hold.
     """
 
     label = None
@@ -38,6 +44,8 @@ class ImageFolder:
         test_folder: str | None = None,
         on_bad_image: OnBad = "raise",
         workers: int | None = None,
+        value_range: Sequence[float] | None = None,
+        data_dir: Path | str | None = None,
         group: str = "data.source",
     ) -> None:
         check_choice("fit", fit, ("crop", "resize", "pad"), group)
@@ -49,7 +57,9 @@ class ImageFolder:
         self._folders = (train_folder, test_folder)
         self._on_bad, self._workers = on_bad_image, workers
         self._skipped: list[str] = []
-        self._skip_key = f"{group}.on_bad_image"
+        self._skip_key, self._range_key = f"{group}.on_bad_image", f"{group}.value_range"
+        self._ranges = same_range(value_range, self._range_key)
+        self._data_dir, self._told = data_dir, False
 
     def check(self, size: int | None, channels: int | None) -> None:
         """Refuse sizes that no image has."""
@@ -60,25 +70,36 @@ class ImageFolder:
         """Return the options, and a digest of the names, sizes and times of the files."""
         return {
             "image_folder": VERSION,
-            "files": self._listing.digest,
+            "files": self.listing.digest,
             "fit": self._fit,
             "test_fraction": self._test_fraction,
             "folders": self._folders,
             "on_bad_image": self._on_bad,
+            "ranges": self._ranges,
         }
 
     def chunks(self, split: str, size: int | None, channels: int | None) -> Iterator[Chunk]:
         """Decode the images of ``split``, sorted by name, in a pool of processes."""
-        names, classes = self._splits[split], self._classes()
-        labels = None
-        if classes is not None:
-            numbers = {name: number for number, name in enumerate(classes)}
-            labels = np.array([numbers[_class_of(short)] for short in names.values()])
-        files, bad, start = list(names), [], 0
+        names, labels = self._splits[split], None
+        self._tell()
+        if self._classes is not None:
+            numbers = {name: number for number, name in enumerate(self._classes)}
+            labels = np.array([numbers[top_folder(short)] for short in names.values()])
+        files, bad, start = self.files(split), [], 0
         decoder = Decoder(size, channels, self._fit)
         what = f"reading {split} images"
+        # What is wrong with the test images is told before all training images are read.
+        others = self.files("test") if split == "train" else []
         for part in decode_files(
-            self._listing, files, decoder, what, self._on_bad, self._workers, self._skip_key
+            self.listing,
+            files,
+            decoder,
+            what,
+            self._on_bad,
+            self._workers,
+            self._skip_key,
+            self._levels,
+            others,
         ):
             chosen = np.flatnonzero(part.kept) + start
             start += len(part.kept)
@@ -89,52 +110,71 @@ class ImageFolder:
 
     def names(self) -> Names:
         """Return the class folders and the images that were skipped."""
-        return Names(classes=self._classes(), skipped=self._skipped)
+        return Names(classes=self._classes, skipped=self._skipped)
+
+    def files(self, split: str) -> list[str]:
+        """Names of the files of ``split`` in the listing, sorted."""
+        return list(self._splits[split])
 
     @cached_property
-    def _listing(self) -> Listing:
-        return list_images(self.path)
+    def listing(self) -> Listing:
+        """What lies under ``path``."""
+        return list_images(self.path, self._data_dir)
+
+    @cached_property
+    def _levels(self) -> Levels:
+        return Levels(self.listing, self._ranges, self._range_key, self._workers)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        """Which files are trained on and held out."""
+        train, test = self._folders
+        names = self.listing.names
+        if train is None:
+            found = layout(names)
+        else:
+            found = named(names, train, test)
+            if found is None:
+                missing = next(f for f in (train, test) if f and named(names, f, None) is None)
+                raise UserError(f"'{self.path}' has no images in a folder '{missing}'.")
+        if found.test is not None:
+            return found
+        if len(found.train) < 2:
+            raise UserError(
+                f"'{self.path}' has one image; at least two are needed, one for each split."
+            )
+        return replace(divide(found.train, self._test_fraction), notes=found.notes)
 
     @cached_property
     def _splits(self) -> dict[str, dict[str, str]]:
         """Map each file of a split to its name inside of the split's folder."""
-        names = _without_common_folder(self._listing.names)
-        train, test = self._folders
-        if train is None:
-            train, test = _split_folders(names.values())
-            inside = {folder: _inside(names, folder) for folder in (train, test) if folder}
-        else:
-            whole = {name: name for name in self._listing.names}
-            inside = {f: self._named(whole, f) for f in self._folders if f is not None}
-        if test is not None:
-            return {"train": inside[train], "test": inside[test]}
-        return self._divide(_relabel(inside[train]) if train is not None else names)
+        return {"train": self._layout.train, "test": self._layout.test}
 
-    def _named(self, names: dict[str, str], folder: str) -> dict[str, str]:
-        found = _inside(names, folder.strip("/"))
-        if not found:
-            raise UserError(f"'{self.path}' has no images in a folder '{folder}'.")
-        return found
-
-    def _divide(self, names: dict[str, str]) -> dict[str, dict[str, str]]:
-        if len(names) < 2:
-            raise UserError(
-                f"'{self.path}' has one image; at least two are needed, one for each split."
-            )
-        hashed = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-        count = min(max(1, round(self._test_fraction * len(names))), len(names) - 1)
-        test = set(hashed[:count])
-        return {
-            "train": {name: short for name, short in names.items() if name not in test},
-            "test": {name: short for name, short in names.items() if name in test},
-        }
-
+    @cached_property
     def _classes(self) -> list[str] | None:
+        return classes_of(short for names in self._splits.values() for short in names.values())
+
+    def _tell(self) -> None:
+        """Say what of the folder is not used as one might think; once, before it is read."""
+        if self._told:
+            return
+        self._told = True
+        notes = [left_out(self.listing), *self._layout.notes]
         shorts = [short for names in self._splits.values() for short in names.values()]
-        classes = {_class_of(short) for short in shorts}
-        return None if None in classes else sorted(classes)
+        outside = [short for short in shorts if top_folder(short) is None]
+        if self._classes is None and len(outside) < len(shorts):
+            notes.append(_no_classes(outside) if outside else None)
+        trained = {top_folder(short) for short in self._splits["train"].values()}
+        for name in self._classes or []:
+            if name not in trained:
+                notes.append(f"The class '{name}' has no training images.")
+        for note in filter(None, notes):
+            tell(note)
 
     def _report(self, bad: list[str], count: int, split: str) -> None:
+        if self._on_bad == "skip" and self.listing.unreadable and split == "train":
+            self._skipped += self.listing.unreadable
+            tell(f"Skipped folders that cannot be read: {some(self.listing.unreadable)}")
         if not bad:
             return
         if len(bad) == count:
@@ -143,42 +183,9 @@ class ImageFolder:
                 f"the first: {bad[0]}."
             )
         self._skipped += bad
-        more = f", … ({len(bad) - 5} more)" if len(bad) > 5 else ""
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"Skipped {len(bad)} of {count} {split} images: {', '.join(bad[:5])}{more}",
-            markup=False,
-        )
+        tell(f"Skipped {len(bad)} of {count} {split} images: {some(bad)}")
 
 
-def _without_common_folder(names: Sequence[str]) -> dict[str, str]:
-    """Map names to names without the folders that all of them share."""
-    parts = [PurePosixPath(name).parts for name in names]
-    shared = 0
-    while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
-        shared += 1
-    return {name: "/".join(p[shared:]) for name, p in zip(names, parts, strict=True)}
-
-
-def _relabel(names: dict[str, str]) -> dict[str, str]:
-    shorter = _without_common_folder(list(names.values()))
-    return {name: shorter[short] for name, short in names.items()}
-
-
-def _split_folders(names: Iterable[str]) -> tuple[str | None, str | None]:
-    """Return the top folders that are the splits, where the names say so beyond doubt."""
-    top = {_class_of(name) for name in names}
-    for test in TEST_FOLDERS:
-        if top == {"train", test}:
-            return "train", test
-    return None, None
-
-
-def _inside(names: dict[str, str], folder: str) -> dict[str, str]:
-    prefix = folder + "/"
-    return {n: short[len(prefix) :] for n, short in names.items() if short.startswith(prefix)}
-
-
-def _class_of(name: str) -> str | None:
-    """Return the first folder of a relative name."""
-    folder, slash, _ = name.partition("/")
-    return folder if slash else None
+def _no_classes(outside: list[str]) -> str:
+    which = outside[0] if len(outside) == 1 else f"{outside[0]} and {len(outside) - 1} more"
+    return f"There are no classes, for not every image lies in a class folder: {which}."

@@ -1,6 +1,7 @@
 """One side of a paired set: halves of images side by side, or folders A and B with equal names."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -8,13 +9,15 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from ganforge.data.decode import Decoder, Fit, all_grey, check_choice, decode_files
-from ganforge.data.listing import Listing, list_images
+from ganforge.data.decode import Decoder, Fit, Levels, all_grey, check_choice, decode_files
+from ganforge.data.folders import split_of
+from ganforge.data.levels import same_range
+from ganforge.data.listing import Listing, left_out, list_images
 from ganforge.data.source import Chunk, Names, check_fraction, check_size
 from ganforge.utils.errors import UserError
+from ganforge.utils.terminal import tell
 
-VERSION = 1  # raise it when the same files give other pixels
-TEST_FOLDERS = ("test", "val", "valid")
+VERSION = 2  # raise it when the same files give other pixels
 Side = Literal["left", "right", "A", "B"]
 
 
@@ -37,8 +40,9 @@ class PairedFolder:
     """One side of the pairs in a folder or zip archive.
 
     ``side`` is ``left`` or ``right`` of images side by side, or the folder ``A`` or ``B``. Splits
-    are folders ``train`` and ``test`` (or ``val``) anywhere in the path, also written ``trainA``;
-    without such, the last ``test_fraction`` of the sorted names are the test split.
+    are folders ``train`` and ``test`` (or ``val``; ``image_folder`` has all names) anywhere in the
+    path, also written ``trainA``; without such, the last ``test_fraction`` of the sorted names are
+    the test split.
     """
 
     label = None
@@ -50,13 +54,17 @@ class PairedFolder:
         load_size: int | None = None,
         fit: Fit = "resize",
         test_fraction: float = 0.1,
+        value_range: Sequence[float] | None = None,
         workers: int | None = None,
+        data_dir: Path | str | None = None,
     ) -> None:
         check_choice("side", side, ("left", "right", "A", "B"), "data.a")
         check_choice("fit", fit, ("crop", "resize", "pad"), "data.a")
         check_fraction("data.a.test_fraction", test_fraction)
         self._path, self._side, self._load_size, self._fit = path, side, load_size, fit
         self._test_fraction, self._workers = test_fraction, workers
+        self._ranges = same_range(value_range, "data.a.value_range")
+        self._data_dir = data_dir
         self._colour_checked = False
 
     def check(self, size: int | None, channels: int | None) -> None:
@@ -74,6 +82,7 @@ class PairedFolder:
             "load_size": self._load_size,
             "fit": self._fit,
             "test_fraction": self._test_fraction,
+            "ranges": self._ranges,
         }
 
     def chunks(self, split: str, size: int | None, channels: int | None) -> Iterator[Chunk]:
@@ -85,10 +94,24 @@ class PairedFolder:
             decoder = Decoder(pixels, channels, self._fit)
         what = f"reading {split} images {self._side}"
         files = self._splits[split]
+        if split == "train":
+            self._tell()
         if channels == 3:
             self._check_colour()
-        for part in decode_files(self._listing, files, decoder, what, workers=self._workers):
+        levels = Levels(self._listing, self._ranges, "data.a.value_range", self._workers)
+        others = self._splits["test"] if split == "train" else ()
+        for part in decode_files(
+            self._listing, files, decoder, what, "raise", self._workers, None, levels, others
+        ):
             yield Chunk(part.images)
+
+    def _tell(self) -> None:
+        """Say what is not used; the sides share their files, so one of them speaks."""
+        if self._side in ("left", "A"):
+            unused = len(self._files) - sum(map(len, self._splits.values()))
+            note = f"{unused} pairs in '{self._path}' lie outside of the splits and are not used."
+            for line in filter(None, (left_out(self._listing), note if unused else None)):
+                tell(line)
 
     def _check_colour(self) -> None:
         """Refuse a folder that is all grey where the network is made for colour."""
@@ -109,18 +132,27 @@ class PairedFolder:
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_images(self._path)
+        return list_images(self._path, self._data_dir)
 
     @cached_property
-    def _splits(self) -> dict[str, list[str]]:
+    def _files(self) -> list[str]:
+        """The files of this side, sorted by the names that partners share."""
         files = self._listing.names
         if self._side in ("A", "B"):
             ours, theirs = (_of_side(files, s) for s in (self._side, _other(self._side)))
             self._check_partners(ours, theirs)
             files = [ours[name] for name in sorted(ours)]
-        test = [name for name in files if _split_of(name) == "test"]
-        train = [name for name in files if _split_of(name) != "test"]
+        return files
+
+    @cached_property
+    def _splits(self) -> dict[str, list[str]]:
+        files, found = self._files, defaultdict(list)
+        for name in files:
+            found[_split_of(name)].append(name)
+        test = found["test"] or found["validation"]
+        train = found["train"] or found[None]
         if not test:
+            files = train
             count = max(1, round(self._test_fraction * len(files)))
             train, test = files[:-count], files[-count:]
         if not train:
@@ -155,12 +187,20 @@ def _other(side: str) -> str:
 
 def _of_side(files: list[str], side: str) -> dict[str, str]:
     """Map the name that partners share, without side and suffix, to the file."""
-    markers = {side: "", **{split + side: split for split in ("train", *TEST_FOLDERS)}}
+
+    def shared_name(folder: str) -> str | None:
+        """What stands for a folder of this side among those of both; None for other folders."""
+        if folder == side:
+            return ""
+        split = folder.removesuffix(side)
+        return split if split != folder and split_of(split) else None
+
     found = {}
     for file in files:
         folders = PurePosixPath(file).parts[:-1]
-        if any(folder in markers for folder in folders):
-            shared = [markers.get(folder, folder) for folder in folders]
+        names = [shared_name(folder) for folder in folders]
+        if any(name is not None for name in names):
+            shared = [f if name is None else name for f, name in zip(folders, names, strict=True)]
             name = "/".join([*shared, PurePosixPath(file).stem])
             if name in found:
                 raise UserError(
@@ -171,7 +211,7 @@ def _of_side(files: list[str], side: str) -> dict[str, str]:
 
 
 def _split_of(file: str) -> str | None:
-    folders = [folder.removesuffix("A").removesuffix("B") for folder in PurePosixPath(file).parts]
-    if "train" in folders[:-1]:
-        return "train"
-    return "test" if any(folder in TEST_FOLDERS for folder in folders[:-1]) else None
+    """The split that any folder above a file says; train goes before the others."""
+    folders = [f.removesuffix("A").removesuffix("B") for f in PurePosixPath(file).parts[:-1]]
+    found = {split_of(folder) for folder in folders}
+    return next((split for split in ("train", "test", "validation") if split in found), None)

@@ -2,10 +2,12 @@
 
 import os
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from types import ModuleType
 from typing import TypeVar
@@ -18,6 +20,7 @@ from ganforge.utils.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 CHUNK = 128
+PATIENCE = 2  # seconds without a word
 WORTH_A_POOL = 512  # starting processes takes about as long as this many images
 
 
@@ -40,6 +43,46 @@ def map_chunks(
         for part, result in zip(parts, _results(function, parts, len(items), workers), strict=True):
             progress.advance(task, len(part))
             yield result
+
+
+def map_threads(
+    function: Callable[[Sequence[Item]], Result],
+    parts: Iterable[Sequence[Item]],
+    count: int,
+    what: str,
+) -> Iterator[tuple[Sequence[Item], Result]]:
+    """Yield each part of ``count`` items with ``function(part)``, in order: disks make one wait."""
+    with patient_progress(what, count) as advance, ThreadPoolExecutor(4) as pool:
+        waiting: deque[tuple[Sequence[Item], Future[Result]]] = deque()
+        for part in parts:
+            waiting.append((part, pool.submit(function, part)))
+            if len(waiting) < 16:
+                continue
+            done, result = waiting.popleft()
+            yield done, result.result()
+            advance(len(done))
+        for done, result in waiting:
+            yield done, result.result()
+            advance(len(done))
+
+
+@contextmanager
+def patient_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that counts; the bar shows itself when two seconds have gone."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task, begin = bar.add_task(what, total=total), time.monotonic()
+
+    def advance(count: int) -> None:
+        bar.advance(task, count)
+        if not bar.live.is_started and time.monotonic() - begin > PATIENCE:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _results(

@@ -1,12 +1,11 @@
 """One side of an unpaired set in folders: ``trainA``, ``trainB``, ``testA``, ``testB``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganforge.data.decode import Fit, OnBad, all_grey
 from ganforge.data.image_folder import ImageFolder
-from ganforge.data.listing import list_images
 from ganforge.data.source import Chunk, Names
 from ganforge.utils.errors import UserError
 
@@ -30,12 +29,23 @@ class UnpairedFolder:
         test_fraction: float = 0.1,
         convert: bool = False,
         on_bad_image: OnBad = "raise",
+        value_range: Sequence[float] | None = None,
         workers: int | None = None,
+        data_dir: Path | str | None = None,
     ) -> None:
         self._images = ImageFolder(
-            path, fit, test_fraction, train_folder, test_folder, on_bad_image, workers, "data.a"
+            path,
+            fit,
+            test_fraction,
+            train_folder,
+            test_folder,
+            on_bad_image,
+            workers,
+            value_range,
+            data_dir,
+            "data.a",
         )
-        self._path, self._folder = path, train_folder.strip("/")
+        self._folder = train_folder
         self._load_size, self._convert = load_size, convert
         self._colour_checked = False
 
@@ -62,9 +72,8 @@ class UnpairedFolder:
 
     def _check_colour(self) -> None:
         """Refuse a side that is all grey where the networks are made for colour."""
-        listing = list_images(self._path)
-        names = [name for name in listing.names if name.startswith(self._folder + "/")]
-        if all_grey(listing, names):
+        names = self._images.files("train")
+        if all_grey(self._images.listing, names):
             raise UserError(
                 f"Every image of the side '{self._folder}' is grey, such as '{names[0]}', but the "
                 "sides are to have 3 channels: set data.channels=1 to train on grey, or "

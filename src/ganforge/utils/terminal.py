@@ -17,3 +17,11 @@ def typed(program: str) -> str:
     if shutil.which(program):
         return program
     return shown(Path(sys.executable).parent / program)
+
+
+def tell(text: str) -> None:
+    """Say one line of what happened beside the work itself, on standard error, as it is."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(text.encode("utf-8", "backslashreplace").decode(), markup=False)
