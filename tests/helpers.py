@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from PIL import Image
 
 from ganforge.cli import config_dir, main
 
@@ -68,4 +70,13 @@ def tiny_run(overrides: list[str], folder: Path) -> Path:
     config.name, config.paths.output_dir = folder.name, str(folder)
     (folder / ".hydra").mkdir()
     OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+    return folder
+
+
+def draw_pictures(folder: Path, count: int, side: int = 40) -> Path:
+    """A folder of ``count`` small pictures of noise."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(256, size=(count, side, side, 3), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
     return folder

@@ -77,6 +77,9 @@ def run_command(name: str) -> None:
 
 def main() -> None:
     """Entry point: errors of the user are one sentence and exit code 2, damaged files 3."""
+    from ganforge.utils.terminal import open_for_any_text
+
+    open_for_any_text()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -120,6 +123,7 @@ def run_train() -> None:
     from ganforge.commands.sweep import resumed_arguments
     from ganforge.sweeps.manifest import Sweep
     from ganforge.utils.errors import UserError
+    from ganforge.utils.terminal import telling
 
     # Of Optuna 2.10, on what later versions keep.
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
@@ -131,7 +135,9 @@ def run_train() -> None:
     except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - raised below
         error = caught
     for sweep in Sweep.led:
-        sentence = import_module("ganforge.commands.sweep_report").report(sweep)
+        sentence = None
+        with telling("the ranking"):
+            sentence = import_module("ganforge.commands.sweep_report").report(sweep)
         if sentence and not isinstance(error, KeyboardInterrupt):
             raise UserError(sentence) from error
     if error is not None:

@@ -1,5 +1,6 @@
 """Paths as they are typed, flags anywhere, and what Hydra's grammar makes of them."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ganforge.commands.arguments import as_typed, prepared, quoted, unquoted
 from ganforge.utils.errors import UserError
-from helpers import ganforge
+from helpers import TINY, draw_pictures, ganforge
 
 ODD = ["Bücher", "photos (1)", "a=b", "it's", "#1", "{x}", "[set]", "a, b", "x~", "a[/x]", "$HOME",
        'say "hi"', "back\\slash", "ends\\", "null.d", "c:d", "100%", "a;b", "*", " lead", "日本",
@@ -145,3 +146,27 @@ def test_folders_of_compare_are_taken_as_typed(
     (tmp_path / "a=b").mkdir()
     words = ["a=b", "--cfg", "job", "it's", "metric=fid"]
     assert prepared("compare", words) == ["--cfg", "job", "metric=fid", "runs=['a=b','it\\'s']"]
+
+
+def test_a_run_of_an_odd_name_goes_through_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes that Hydra, rich and a shell read as something else; what is printed can be pasted."""
+    odd = "it's (1) [/x], a=b #{x}~ $HOME Bücher"
+    folder = tmp_path / odd
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    draw_pictures(folder / odd, 12)
+    small = ["model.generator.width=4", "model.discriminator.width=4", "trainer.accelerator=cpu"]
+    data = ["data=image_folder", f"data.source.path={odd}", "data.size=32", "data.batch_size=4"]
+    assert ganforge("train", *data, *small, *TINY, "logger=[]", f"hydra.run.dir={odd}/run") == 0
+    report = capsys.readouterr().out
+    commands = [shlex.split(line) for line in report.partition("Next")[2].splitlines() if line]
+    assert commands[0][1:] == ["generate", f"run={odd}/run", "n=64", "seed=7"]
+    assert ganforge("generate", commands[0][2], "n=2", f"output={odd}/made") == 0
+    assert (folder / odd / "made/seed_000000.png").is_file()
+    more = ["trainer.max_steps=8", "resume.allow_change=[trainer.max_steps]"]
+    assert ganforge("train", *more, f"resume={odd}/run") == 0
+    assert ganforge("evaluate", f"run={odd}/run", "n=4", "metrics=basic", "path_pairs=0") == 0
+    assert ganforge("leaderboard", odd) == 0
+    assert f"{odd}/leaderboard.html" in capsys.readouterr().out

@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ganforge.utils.terminal import terminal
 
 READINGS = {
     "D(x)": "discriminator/D(x)",
@@ -18,7 +19,7 @@ class ProgressBar(Callback):
 
     def __init__(self, refresh_seconds: float = 0.5) -> None:
         self.refresh_seconds = refresh_seconds
-        self._console = Console(stderr=True)
+        self._console = terminal(stderr=True)
         self._progress: Progress | None = None
         self._speed = 0.0
         self._mark = (0.0, 0)
@@ -32,10 +33,10 @@ class ProgressBar(Callback):
         if not (trainer.is_global_zero and self._console.is_terminal):
             return
         self._progress = Progress(
-            TextColumn("[bold]train"),
+            TextColumn("train", style="bold", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[readings]}"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
+            TextColumn("{task.fields[readings]}", markup=False),
             TimeRemainingColumn(),
             console=self._console,
         )
@@ -70,9 +71,7 @@ class ProgressBar(Callback):
             line = f"step {trainer.global_step}/{trainer.max_steps}"
             readings = self._readings(trainer, pl_module)
             left = self._time_left(trainer, pl_module)
-            self._console.print(
-                f"{line} · {readings} · {left} left", highlight=False, soft_wrap=True
-            )
+            self._console.print(f"{line} · {readings} · {left} left", soft_wrap=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the bar as it ended."""
@@ -112,5 +111,5 @@ class ProgressBar(Callback):
         parts = [f"{pl_module.images_seen / 1000:.1f} kimg", f"{self._speed:.0f} img/s"]
         metrics = trainer.callback_metrics
         parts += [f"{name} {metrics[key]:.2f}" for name, key in READINGS.items() if key in metrics]
-        parts += [f"[yellow]{self.note}[/]"] if self.note else []
+        parts += [self.note] if self.note else []
         return " · ".join(parts)

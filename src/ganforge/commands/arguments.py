@@ -17,7 +17,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from ganforge.utils.errors import UserError
 
 PATHS = {
-    "cache_dir", "data_dir", "data_path", "default_root_dir", "dir", "download_dir", "fake",
+    "cache_dir", "data_dir", "data_path", "default_root_dir", "dir", "download_dir", "exemplar",
+    "fake",
     "features.weights", "folder", "held_out", "input", "output", "output_dir", "outputs", "path",
     "real", "resume", "resume.run", "resume_sweep", "run", "save_dir", "test_folder",
     "train_folder",

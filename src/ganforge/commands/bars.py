@@ -4,20 +4,20 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ganforge.metrics.features import Progress as Report
 from ganforge.utils.ranks import world
+from ganforge.utils.terminal import terminal
 
 
 class Bars(AbstractContextManager):
     """``bars(what, total)`` shows a bar and returns the function that moves it on."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = terminal(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from ganforge.commands.ranking import Entry, Scored, cell, common_measure, rank, read_scored
@@ -15,6 +14,7 @@ from ganforge.commands.report import BETTER, protocol_line, shown
 from ganforge.metrics.protocol import Measure, told
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import find_run
+from ganforge.utils.terminal import terminal
 
 COLUMNS = 3  # scores beside each other; more do not fit a terminal
 
@@ -28,9 +28,9 @@ def compare(config: DictConfig) -> None:
     runs = [read_scored(find_run(folder), base, wanted(config)) for folder in folders]
     measure = common_measure(runs, config.metric)
     entries = rank(runs, measure)
-    console = Console()
+    console = terminal()
     console.print(ranking_table(entries, measure))
-    console.print(f"[dim]{protocol_line(runs[0].scores[measure])}[/]", soft_wrap=True)
+    console.print(protocol_line(runs[0].scores[measure]), style="dim", soft_wrap=True)
     if len(entries) <= COLUMNS < len(shown_measures(entries, measure)):
         console.print(details_table(entries, measure))
     for entry in entries:
@@ -41,7 +41,7 @@ def compare(config: DictConfig) -> None:
         write_page("Comparison", [section(entries, measure.name, protocol)], Path(config.output))
         console.print(f"pictures beside the scores: {shown(Path(config.output))}", soft_wrap=True)
     for note in _hidden(runs, shown_measures(entries, measure)):
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(note, soft_wrap=True)
 
 
 def wanted(config: DictConfig) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.bars import Bars
@@ -27,6 +26,7 @@ from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import world
+from ganforge.utils.terminal import terminal
 
 
 @dataclass(frozen=True)
@@ -167,15 +167,16 @@ def _device(config: DictConfig, sides: Sides) -> Any:
 def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[str]) -> None:
     """Print the table and write the records."""
     path = write_scores(scores, *_place(config, sides))
-    console = Console()
+    console = terminal()
     step = f", checkpoint of step {scores[0].step}" if sides.fake.loaded else ""
-    console.print(f"[bold]{sides.fake.name} against {sides.real.name}{step}[/]", soft_wrap=True)
+    title = f"{sides.fake.name} against {sides.real.name}{step}"
+    console.print(title, style="bold", soft_wrap=True)
     console.print(evaluation_table(scores))
-    console.print(f"[dim]{protocol_line(scores[0])}[/]", soft_wrap=True)
+    console.print(protocol_line(scores[0]), style="dim", soft_wrap=True)
     for note in dict.fromkeys(note for score in scores for note in score.notes):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        console.print(f"note: {note}", soft_wrap=True)
     for note in left_out:
-        console.print(f"left out: {note}", soft_wrap=True, markup=False)
+        console.print(f"left out: {note}", soft_wrap=True)
     console.print(f"written to {shown(path)}", soft_wrap=True)
 
 

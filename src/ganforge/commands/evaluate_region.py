@@ -5,13 +5,12 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, build_data
 from ganforge.commands.evaluate_translation import WITHOUT_USE
 from ganforge.commands.evaluation_files import write_scores
-from ganforge.commands.report import score_table, shown
+from ganforge.commands.report import score_table
 from ganforge.commands.sources import refuse_broken
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
@@ -19,6 +18,7 @@ from ganforge.metrics.scorer import library_versions
 from ganforge.models.region import strangers
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import world
+from ganforge.utils.terminal import shown, terminal
 
 BATCH = 100
 GENERATED = "generated"
@@ -48,9 +48,9 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     tables = {name: _scores(template, measured) for name, measured in found.items()}
     own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, "a stranger's"))
     better = replace(template, metric="own_better", value=(own < other).float().mean().item())
-    console = Console()
+    console = terminal()
     title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
-    console.print(f"[bold]{title}: inside the region, {len(truth)} cases of {split}[/]")
+    console.print(f"{title}: inside the region, {len(truth)} cases of {split}", style="bold")
     console.print(score_table(tables))
     console.print(
         f"own exemplar nearer to the truth than a stranger's: {better.value:.0%} of cases",

@@ -23,6 +23,7 @@ from ganforge.metrics.scorer import Scorer, library_versions
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import merge, share, world
+from ganforge.utils.terminal import terminal
 
 BATCH = 100
 WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # keys of conf/evaluate.yaml
@@ -50,7 +51,7 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     config = OmegaConf.merge(config, {"split": config.split or "test"})
     data = build_data(loaded, config.data_path)
     extractor = _extractor(config, loaded)
-    console, records, notes = Console(quiet=world()[0] != 0), [], []
+    console, records, notes = terminal(quiet=world()[0] != 0), [], []
     for way in loaded.module.translators:
         direction = translated(loaded.module, data, way, config)
         scores, left_out = _feature_scores(config, loaded, data, direction, extractor)
@@ -61,7 +62,7 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     if extractor is None:
         notes.append("FID and KID are left out: choose features, as in features=efficientnet_lite0")
     for note in dict.fromkeys(notes):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        console.print(f"note: {note}", soft_wrap=True)
     if world()[0] == 0:
         path = write_scores(records, loaded.run.folder / "evaluations", config.output)
         console.print(f"written to {shown(path)}", soft_wrap=True)
@@ -194,8 +195,9 @@ def _print(console: Console, title: str, scores: list[Score], pixels: list[Score
     step = next(chain(scores, pixels)).step
     title = f"{title}, checkpoint of step {step}"
     if scores:
-        console.print(f"[bold]{title}[/]", evaluation_table(scores), sep="\n")
-        console.print(f"[dim]{protocol_line(scores[0])}[/]")
+        console.print(title, style="bold")
+        console.print(evaluation_table(scores))
+        console.print(protocol_line(scores[0]), style="dim")
     if pixels:
         columns = {"translation": pixels}
         if all(score.details for score in pixels):
@@ -203,6 +205,5 @@ def _print(console: Console, title: str, scores: list[Score], pixels: list[Score
                 replace(score, value=dict(score.details)[UNTOUCHED]) for score in pixels
             ]
         split = pixels[0].protocol.split
-        console.print(
-            f"[bold]{title}: pixels, of the {split} split[/]", score_table(columns), sep="\n"
-        )
+        console.print(f"{title}: pixels, of the {split} split", style="bold")
+        console.print(score_table(columns))

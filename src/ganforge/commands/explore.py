@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from PIL import Image
-from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
@@ -21,6 +20,7 @@ from ganforge.metrics.cnn import CNNFeatures, Residual, resize
 from ganforge.metrics.features import with_channels
 from ganforge.networks.conditional import Steered
 from ganforge.utils.errors import UserError
+from ganforge.utils.terminal import terminal
 
 
 def explore(config: DictConfig) -> None:
@@ -43,9 +43,9 @@ def explore(config: DictConfig) -> None:
         "seed": config.seed,
     }
     files = write_findings(findings, facts, folder, config.film)
-    console = Console()
+    console = terminal()
     for line in findings.lines:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     console.print(f"{', '.join(files)} in {shown(folder)}", soft_wrap=True)
 
 

@@ -74,9 +74,9 @@ def draw_matrix(matrix: Matrix, path: Path) -> None:
             axes.text(j, i, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=9)
         largest = int(matrix.values[i].argmax())
         axes.add_patch(_frame(largest, i))
-    axes.set_xticks(range(columns), matrix.columns, rotation=30, ha="right")
-    axes.set_yticks(range(rows), matrix.rows)
-    axes.set_title(matrix.title, fontsize=10, loc="left")
+    axes.set_xticks(range(columns), matrix.columns, rotation=30, ha="right", parse_math=False)
+    axes.set_yticks(range(rows), matrix.rows, parse_math=False)
+    axes.set_title(matrix.title, fontsize=10, loc="left", parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 

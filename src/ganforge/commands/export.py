@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from torch import Tensor, nn
 
 from ganforge.commands.bundle import (
@@ -28,6 +27,7 @@ from ganforge.models.translator import Translator
 from ganforge.utils.errors import UserError
 from ganforge.utils.folders import atomic_folder
 from ganforge.utils.images import grid, save_image
+from ganforge.utils.terminal import terminal
 
 SAMPLES = 32
 
@@ -56,7 +56,7 @@ def export(config: DictConfig) -> None:
         card = Card(loaded, name, pictures, config.license, Path(output.name))
         (folder / CARD).write_text(model_card(card), encoding="utf-8")
     files = ", ".join([WEIGHTS, CONFIG, CARD, *pictures])
-    Console().print(f"Step {loaded.step} of {name} in {shown(output)}: {files}", soft_wrap=True)
+    terminal().print(f"Step {loaded.step} of {name} in {shown(output)}: {files}", soft_wrap=True)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:

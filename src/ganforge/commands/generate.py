@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run, need_latents
@@ -13,6 +12,7 @@ from ganforge.commands.sources import refuse_broken
 from ganforge.models.gan import GAN
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import grid, save_image
+from ganforge.utils.terminal import terminal
 
 
 def latents_of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
@@ -87,7 +87,7 @@ def generate(config: DictConfig) -> None:
             scale = max(1, 512 // (images.shape[-1] * 8))
             name = f"grid_seed_{config.seed:06d}_n{len(chunk)}.png"
             save_image(grid(images, min(8, len(chunk)), scale=scale), folder / name)
-    Console().print(
+    terminal().print(
         f"{config.n} images of step {loaded.step} in {shown(folder)}, the first "
         f"{min(64, config.n)} side by side in {name}",
         soft_wrap=True,

@@ -13,11 +13,12 @@ from ganforge.commands.report import protocol_line, shown
 from ganforge.metrics.protocol import Measure, Score, told
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import Run
+from ganforge.utils.terminal import terminal
 
 
 def leaderboard(config: DictConfig) -> None:
     """Print a table for each protocol, say why they are apart, and write the page."""
-    console = Console()
+    console = terminal()
     runs = list(_scored(config, console))
     if not runs:
         raise UserError(
@@ -29,10 +30,10 @@ def leaderboard(config: DictConfig) -> None:
     for measure, members in sorted(groups, key=lambda group: -len(group[1])):
         entries, protocol = rank(members, measure), protocol_line(members[0].scores[measure])
         console.print(ranking_table(entries, measure))
-        console.print(f"[dim]{protocol}[/]", soft_wrap=True)
+        console.print(protocol, style="dim", soft_wrap=True)
         parts.append(section(entries, measure.name, protocol))
     for line in _apart(groups):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
         parts.append(note(line))
     output = Path(config.output or Path(config.runs[0]) / "leaderboard.html")
     write_page("Leaderboard", parts, output)
@@ -53,7 +54,7 @@ def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
                 common_measure([scored], config.metric)
                 scored.recipe  # noqa: B018 - reads the configuration, which may be damaged
             except GanforgeError as error:
-                console.print(f"left out: {error}", soft_wrap=True, markup=False)
+                console.print(f"left out: {error}", soft_wrap=True)
                 continue
             yield scored
 

@@ -1,6 +1,7 @@
 """The README of a bundle: what the model is, how it was measured, how to draw from it."""
 
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_scores(loaded: LoadedRun) -> Iterable[Score]:
 
 
 def _use(card: Card) -> str:
-    run = f"run={card.folder}"
+    run = shlex.quote(f"run={card.folder}")
     if isinstance(card.loaded.module, Translator):
         ways = " or ".join(card.loaded.module.translators)
         commands = [

@@ -5,12 +5,12 @@ import uuid
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from ganforge.commands.common import build
 from ganforge.data.module import check_whole
 from ganforge.data.packing import pack as write_stream
 from ganforge.utils.errors import UserError
+from ganforge.utils.terminal import command, shown, terminal, typed
 
 
 def pack(config: DictConfig) -> None:
@@ -33,8 +33,9 @@ def pack(config: DictConfig) -> None:
 
 def _report(output: Path, counts: dict[str, int], size: int, channels: int) -> None:
     weight = sum(path.stat().st_size for path in output.rglob("*.bin"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     images = ", ".join(f"{count} {split}" for split, count in counts.items())
     console.print(f"Packed {images} images of {channels}×{size}×{size}: {weight / 1e6:.1f} MB")
-    shape = f" data.size={size}" + (f" data.channels={channels}" if channels != 3 else "")
-    console.print(f"\nNext\n  ganforge train data=streaming data.path={output}{shape}")
+    shape = [f"data.size={size}", *([f"data.channels={channels}"] if channels != 3 else [])]
+    words = (typed("ganforge"), "train", "data=streaming", f"data.path={shown(output)}", *shape)
+    console.print(f"\nNext\n  {command(*words)}")

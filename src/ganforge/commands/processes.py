@@ -154,7 +154,9 @@ def main() -> None:
     """Train as one of the further processes: ``python -m ganforge.commands.processes CONFIG``."""
     from ganforge.cli import explain_and_exit
     from ganforge.commands.train import train
+    from ganforge.utils.terminal import open_for_any_text
 
+    open_for_any_text()
     try:
         train(OmegaConf.load(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's

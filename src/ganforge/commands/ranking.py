@@ -20,6 +20,7 @@ from ganforge.commands.report import BETTER
 from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.runs import Run
+from ganforge.utils.terminal import command
 
 LOGGED = ("latent_walk", "speed")  # callbacks that logger=wandb adds: they change no weight
 STAMP = re.compile(r"-\d{8}-\d{6}$")
@@ -123,7 +124,8 @@ def read_scored(run: Run, base: Path, wanted: Mapping[str, Any] | None = None) -
     if run.scores.is_file():
         found += _at_best(read_records(run.scores), _scored_checkpoint(run))
     if not found:
-        raise UserError(f"{run.folder} was never scored: ganforge evaluate run={run.folder} n=2000")
+        evaluate = command("ganforge", "evaluate", f"run={run.folder}", "n=2000")
+        raise UserError(f"{run.folder} was never scored: {evaluate}")
     for key, value in (wanted or {}).items():
         values = sorted({getattr(score.protocol, key) for score in found})
         found = [s for s in found if value is None or getattr(s.protocol, key) == value]

@@ -1,10 +1,10 @@
 """What a command says at its end: tables of scores, and where everything lies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
-from rich.console import Console
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.table import Table
 
 from ganforge.callbacks.image_quality import ImageQuality
@@ -14,7 +14,7 @@ from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run
-from ganforge.utils.terminal import shown, typed
+from ganforge.utils.terminal import command, shown, terminal, typed
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
 REGION = ("region_psnr", "own_better", "eyes_opened")
@@ -69,27 +69,35 @@ def protocol_line(score: Score) -> str:
 
 def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -> None:
     """Scores before and after, where the results lie, and what to try next."""
-    console = Console()
+    console = terminal()
     kimg = module.images_seen / 1000
-    console.print(f"\n[bold]Trained[/] {trainer.global_step} steps on {kimg:.1f} thousand images.")
+    console.print("\nTrained", style="bold", end=" ")
+    console.print(f"{trainer.global_step} steps on {kimg:.1f} thousand images.")
     scores = history_of(trainer)
     if scores and scores.history:
         console.print(score_table(_moments(scores)))
-        console.print(f"[dim]{protocol_line(scores.newest)}[/]\n")
+        console.print(f"{protocol_line(scores.newest)}\n", style="dim")
     theory = callback_of(trainer, TheoryFigure)
     if theory:
         console.print(readings_table(theory.readings))
     for what, path in _results(run):
-        console.print(f"{what:<17} {shown(path)}", soft_wrap=True, highlight=False)
-    folder = shown(run.folder)
-    console.print("\n[bold]Next[/]")
-    if isinstance(scores, ImageQuality):
-        console.print(f"  {typed('ganforge')} generate run={folder} n=64 seed=7", soft_wrap=True)
-        console.print(f"  {typed('ganforge')} evaluate run={folder} n=10000", soft_wrap=True)
+        console.print(f"{what:<17} {shown(path)}", soft_wrap=True)
+    console.print("\nNext", style="bold")
+    for words in _next_commands(run, trainer, module):
+        console.print(f"  {command(*words)}", soft_wrap=True)
+
+
+def _next_commands(run: Run, trainer: Trainer, module: LightningModule) -> Iterator[Sequence[str]]:
+    """What to try with a finished run, as words of a shell."""
+    ganforge, folder = typed("ganforge"), shown(run.folder)
+    if isinstance(history_of(trainer), ImageQuality):
+        yield ganforge, "generate", f"run={folder}", "n=64", "seed=7"
+        yield ganforge, "evaluate", f"run={folder}", "n=10000"
     if isinstance(module, Translator):
-        console.print(f"  {typed('ganforge')} evaluate run={folder}", soft_wrap=True)
-        console.print(f"  {typed('ganforge')} {module.usage.format(run=folder)}", soft_wrap=True)
-    console.print(f"  {typed('tensorboard')} --logdir {folder}", soft_wrap=True)
+        yield ganforge, "evaluate", f"run={folder}"
+        yield ganforge, *(word.format(run=folder) for word in module.usage.split())
+    if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+        yield typed("tensorboard"), "--logdir", folder
 
 
 def _moments(history: ScoreHistory) -> dict[str, list[Score]]:

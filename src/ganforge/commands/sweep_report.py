@@ -10,7 +10,7 @@ from rich.table import Table
 from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.ranking import Board, Place, boards, rank, short_names, varied
 from ganforge.utils.files import atomic_path
-from ganforge.utils.terminal import shown, typed
+from ganforge.utils.terminal import command, shown, terminal, typed
 
 
 def report(sweep: Sweep) -> str | None:
@@ -20,16 +20,16 @@ def report(sweep: Sweep) -> str | None:
     """
     if not sweep.jobs:
         return None
-    console, keys = Console(), varied(sweep.jobs)
+    console, keys = terminal(), varied(sweep.jobs)
     found = [b for b in boards(sweep.jobs, keys) if any(p.values for p in rank(b.jobs, keys))]
     if found:
         lines = _why_apart(found)
         tables = [ranking_table(rank(b.jobs, keys), keys, b.objective) for b in found]
         text = StringIO()
-        for where in (console, Console(file=text, width=200)):
+        for where in (console, terminal(file=text, width=200)):
             for part in (*lines, *tables):
                 where.print()
-                where.print(part, soft_wrap=isinstance(part, str), markup=False)
+                where.print(part, soft_wrap=isinstance(part, str))
         with atomic_path(sweep.folder / "ranking.txt") as temporary:
             temporary.write_text(text.getvalue().lstrip("\n"), encoding="utf-8")
         _draw(sweep, found, keys)
@@ -98,21 +98,22 @@ def _states(place: Place) -> str:
 def _print_end(console: Console, sweep: Sweep) -> str | None:
     states = Counter(job.record.state for job in sweep.jobs)
     summary = ", ".join(f"{count} {state}" for state, count in states.items())
-    console.print(f"{len(sweep.jobs)} jobs: {summary}", highlight=False)
+    console.print(f"{len(sweep.jobs)} jobs: {summary}")
     for job in sweep.jobs:
         if job.record.state in ("failed", "interrupted"):
             line = f"  job {job.number} {job.record.state}: {job.record.told}"
-            console.print(line, soft_wrap=True, markup=False)
+            console.print(line, soft_wrap=True)
     for what, files in (("ranking", "ranking.txt"), ("picture", "parallel*.png")):
         for path in sorted(sweep.folder.glob(files)):
             console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
     console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)
-    resume = f"{typed('ganforge')} train resume_sweep={shown(sweep.folder)}"
+    resume = command(typed("ganforge"), "train", f"resume_sweep={shown(sweep.folder)}")
     if states["failed"] == len(sweep.jobs):
         return (
             f"all {len(sweep.jobs)} jobs failed, the first one by: {sweep.jobs[0].record.told}; "
             f"mend the cause, then run {resume}"
         )
     if states["done"] < len(sweep.jobs):
-        console.print(f"\n[bold]Next[/]\n  {resume}", soft_wrap=True, highlight=False)
+        console.print("\nNext", style="bold")
+        console.print(f"  {resume}", soft_wrap=True)
     return None

@@ -28,6 +28,7 @@ from ganforge.commands.resume import (
 )
 from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
+from ganforge.utils.terminal import telling
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
 QUIET = (
@@ -108,8 +109,10 @@ def _fit(
         finish_wandb(exit_code)
     if not trainer.is_global_zero:
         return None
-    print_training_report(run, trainer, module)
-    return record_outcome(run, trainer)
+    value = record_outcome(run, trainer)
+    with telling("the report"):
+        print_training_report(run, trainer, module)
+    return value
 
 
 def keep_quiet() -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run
-from ganforge.commands.report import shown
 from ganforge.commands.sources import refuse_broken
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason, to_array
 from ganforge.data.listing import list_images
@@ -19,6 +17,7 @@ from ganforge.models.tiles import translate_tiled
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.images import save_image
+from ganforge.utils.terminal import command, shown, terminal
 
 WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -35,7 +34,7 @@ def translate(config: DictConfig) -> None:
     written = written_names(names)
     torch.manual_seed(config.seed)
     bad: list[str] = []
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     for name in track(names, "translating", console=console, transient=True):
         try:
             image = _read(folder / name, channels)
@@ -50,10 +49,10 @@ def translate(config: DictConfig) -> None:
         )
         save_image(fake[0], output / written[name])
     for line in bad:
-        console.print(f"skipped: {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"skipped: {line}", soft_wrap=True)
     if len(bad) == len(names):
         raise DamagedFileError(f"none of {len(names)} files in {source} could be read as an image")
-    Console().print(
+    terminal().print(
         f"{len(names) - len(bad)} of {len(names)} images translated {config.direction} by step "
         f"{loaded.step} into {shown(output)}",
         soft_wrap=True,
@@ -115,9 +114,11 @@ def _channels(loaded: LoadedRun, direction: str) -> int:
             "images: train one with model=cyclegan or model=pix2pix"
         )
     if isinstance(loaded.module, RegionTranslator):
-        usage = loaded.module.usage.format(run=loaded.run.folder)
+        usage = loaded.module.usage.split()
+        words = (word.format(run=loaded.run.folder) for word in usage)
         raise UserError(
-            f"{loaded.run.folder} changes a region of a photo after an exemplar: ganforge {usage}"
+            f"{loaded.run.folder} changes a region of a photo after an exemplar: "
+            f"{command('ganforge', *words)}"
         )
     if direction not in loaded.module.translators:
         known = " or ".join(loaded.module.translators)

@@ -12,10 +12,10 @@ from multiprocessing import get_context
 from types import ModuleType
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ganforge.utils.errors import UserError
+from ganforge.utils.terminal import terminal
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,10 +35,10 @@ def map_chunks(
     ``function`` must be importable (a top-level function or a partial of one): workers are spawned.
     """
     parts = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
     columns.append(TimeRemainingColumn())
     quick = len(items) <= CHUNK
-    with Progress(*columns, console=Console(stderr=True), disable=quick) as progress:
+    with Progress(*columns, console=terminal(stderr=True), disable=quick) as progress:
         task = progress.add_task(what, total=len(items))
         for part, result in zip(parts, _results(function, parts, len(items), workers), strict=True):
             progress.advance(task, len(part))
@@ -69,8 +69,8 @@ def map_threads(
 @contextmanager
 def patient_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts; the bar shows itself when two seconds have gone."""
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+    bar = Progress(*columns, console=terminal(stderr=True), transient=True)
     task, begin = bar.add_task(what, total=total), time.monotonic()
 
     def advance(count: int) -> None:

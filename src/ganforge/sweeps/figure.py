@@ -81,9 +81,10 @@ def _label(axes: Axes, columns: Sequence[Axis]) -> None:
             axes.annotate(
                 text, (x, height), xytext=(5, 0), textcoords="offset points", va="center",
                 fontsize=8, bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.8},
-                zorder=4,
+                zorder=4, parse_math=False,
             )  # fmt: skip
-    axes.set_xticks(range(len(columns)), [column.name for column in columns], fontsize=9)
+    names = [column.name for column in columns]
+    axes.set_xticks(range(len(columns)), names, fontsize=9, parse_math=False)
     axes.set_yticks([])
     axes.set(xlim=(-0.25, len(columns) - 0.55), ylim=(-0.05, 1.05))
     for side in axes.spines.values():

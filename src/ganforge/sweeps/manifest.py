@@ -64,7 +64,8 @@ class Sweep:
         """
         if (folder / MANIFEST).exists():
             raise UserError(
-                f"{folder} holds a sweep already: go on with it by resume_sweep={folder}, "
+                f"{folder} holds a sweep already: go on with it by "
+                f"{command('ganforge', 'train', f'resume_sweep={folder}')}, "
                 "or choose another hydra.sweep.dir"
             )
         folder.mkdir(parents=True, exist_ok=True)
