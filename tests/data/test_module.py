@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import threading
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from ganforge.data.module import ImageDataModule
 from ganforge.data.source import Chunk, Names
 from ganforge.data.toys import Gaussian1D
-from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.errors import UserError
 
 
 class Squares:
@@ -102,18 +104,58 @@ def test_a_full_disk_is_one_sentence(make):
         make(Squares(fail=full)).prepare_data()
 
 
-def test_a_damaged_cache_is_named(make, tmp_path):
-    make().prepare_data()
+HARM = {
+    "cut": lambda data: data[:-10],
+    "zeroed": lambda data: data[:128] + bytes(len(data) - 128),
+    "all zero": lambda data: bytes(len(data)),
+    "one bit": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "empty": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("part", ["images", "labels", "attributes"])
+def test_a_damaged_cache_is_found_whatever_its_times_say_and_built_again(
+    make, tmp_path, harm, part, capsys
+):
+    before = make().take("train", 5)
     (folder,) = (tmp_path / "cache").glob("squares-*/")
-    images = folder / "train" / "images.npy"
-    data = images.read_bytes()
-    images.write_bytes(data[:-10])
-    with pytest.raises(DamagedFileError, match="delete that folder"):
-        make().setup()
-    images.write_bytes(data)
-    (folder / "meta.json").write_text("{")
-    with pytest.raises(DamagedFileError, match=str(folder)):
-        make().setup()
+    path = folder / "train" / f"{part}.npy"
+    data, times = path.read_bytes(), path.stat().st_mtime_ns
+    path.write_bytes(HARM[harm](data))
+    os.utime(path, ns=(times, times))
+    assert torch.equal(make().take("train", 5), before)
+    assert path.read_bytes() == data
+    assert "was damaged: it is built again" in " ".join(capsys.readouterr().err.split())
+    make().setup()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"count": 3}', '{"files": {"a": 1}}'])
+def test_a_damaged_description_is_built_again(make, tmp_path, text):
+    before = make().take("train", 5)
+    (meta,) = (tmp_path / "cache").glob("squares-*/meta.json")
+    meta.write_text(text)
+    assert torch.equal(make().take("train", 5), before)
+    assert json.loads(meta.read_text())["count"]["test"] == 20
+
+
+def test_a_copy_and_an_older_cache_are_read_through_once_and_kept(make, tmp_path, monkeypatch):
+    hash_before = make().content_hash("train")
+    (folder,) = (tmp_path / "cache").glob("squares-*/")
+    for harm in ("copy", "older"):
+        shutil.copytree(folder, tmp_path / harm)
+        shutil.rmtree(folder)
+        (tmp_path / harm).rename(folder)
+        if harm == "older":
+            meta = json.loads((folder / "meta.json").read_text())
+            del meta["files"]
+            (folder / "meta.json").write_text(json.dumps(meta))
+        for _ in range(2):
+            module = make(Squares(fail=RuntimeError("it is not built again")))
+            assert module.content_hash("train") == hash_before
+            monkeypatch.setattr("ganforge.data.store._matches", None)
+        monkeypatch.undo()
 
 
 def test_meta_says_what_decided_the_content(make, tmp_path):

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,13 +17,16 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from ganforge.data.parallel import patient_progress
 from ganforge.data.source import SPLITS, Chunk, Source
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
+from ganforge.utils.terminal import tell
 
 UNWRITABLE = (
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
 )  # fmt: skip
+CHECKED = 1 << 24  # bytes that are read at once
 LAYOUT = 1  # raise it when the files of the cache change their meaning
 
 
@@ -73,14 +76,17 @@ class Store:
         self._source, self._size, self._channels = source, size, channels
 
     def build(self) -> None:
-        """Fill the cache unless it is there; safe for several processes at once."""
-        if self._meta_path.exists():
+        """Fill the cache unless it is there and whole; safe for several processes at once."""
+        if self._is_whole():
             return
         with _explained(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.folder}.lock"):
-                if not self._meta_path.exists():
-                    self._build_locked()
+                if self._is_whole():
+                    return
+                if self.folder.exists():
+                    tell(f"The cached data set in '{self.folder}' was damaged: it is built again.")
+                self._build_locked()
 
     def open(self, split: str) -> Images:
         """Map one split into memory."""
@@ -108,6 +114,32 @@ class Store:
     def _meta_path(self) -> Path:
         return self.folder / "meta.json"
 
+    def _is_whole(self) -> bool:
+        """Whether the cache is there as it was written.
+
+        Files that nobody touched are taken as they are; others, such as copies, are read through.
+        """
+        if not self._meta_path.exists():
+            return False
+        try:
+            meta = self.meta()
+            # Of an older cache only the images are known by their hash.
+            files = meta.get("files") or {
+                f"{split}/images.npy": {"count": meta["count"][split], "sha256": digest}
+                for split, digest in meta["sha256"].items()
+            }
+            seals = {name: _seal(self.folder / name) for name in files}
+            touched = [name for name, seal in seals.items() if files[name].get("seal") != seal]
+            if not all(_matches(self.folder / name, files[name]) for name in touched):
+                return False
+        except (DamagedFileError, KeyError, TypeError, AttributeError, FileNotFoundError):
+            return False
+        if touched:
+            sealed = {name: {**files[name], "seal": seal} for name, seal in seals.items()}
+            with suppress(OSError, UserError):  # a cache of others is read through each time
+                write_json({**meta, "files": sealed}, self._meta_path)
+        return True
+
     def _build_locked(self) -> None:
         for leftover in self.folder.parent.glob(f".{self.folder.name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)  # a build that was killed
@@ -117,17 +149,26 @@ class Store:
             written = {split: self._write(split, temporary / split) for split in SPLITS}
             names = self._source.names()
             meta = {
-                "count": {split: count for split, (count, _) in written.items()},
-                "sha256": {split: digest for split, (_, digest) in written.items()},
+                "count": {split: parts["images"]["count"] for split, parts in written.items()},
+                "sha256": {split: parts["images"]["sha256"] for split, parts in written.items()},
                 **asdict(names),
                 "facts": self.facts,
+                "files": {
+                    f"{split}/{part}.npy": {
+                        **facts,
+                        "seal": _seal(temporary / split / f"{part}.npy"),
+                    }
+                    for split, parts in written.items()
+                    for part, facts in parts.items()
+                },
             }
             write_json(meta, temporary / "meta.json")
             temporary.replace(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _write(self, split: str, folder: Path) -> tuple[int, str]:
+    def _write(self, split: str, folder: Path) -> dict[str, dict[str, Any]]:
+        """Write the columns of a split; returns the length and the hash of each."""
         folder.mkdir(parents=True)
         columns: dict[str, _Column] = {}
         for chunk in self._source.chunks(split, self._size, self._channels):
@@ -139,7 +180,10 @@ class Store:
             column.close()
         if "images" not in columns:
             raise UserError(f"The split '{split}' of this data set has no images.")
-        return columns["images"].count, columns["images"].sha256()
+        return {
+            part: {"count": column.count, "sha256": column.sha256()}
+            for part, column in columns.items()
+        }
 
 
 class _Column:
@@ -149,7 +193,7 @@ class _Column:
         self.count = 0
         self._row, self._dtype = like.shape[1:], like.dtype
         self._file = path.open("wb")
-        self._hash = hashlib.sha256(f"{self._dtype.str}{self._row}".encode())
+        self._hash = _hash_of(self._dtype, self._row)
         self._write_header()
 
     def append(self, rows: np.ndarray) -> None:
@@ -183,6 +227,33 @@ def _parts(chunk: Chunk) -> Iterator[tuple[str, np.ndarray]]:
         yield "labels", chunk.labels.astype(np.int64, copy=False)
     if chunk.attributes is not None:
         yield "attributes", chunk.attributes.astype(np.int64, copy=False)
+
+
+def _hash_of(dtype: np.dtype, row: tuple[int, ...]) -> Any:
+    """A hash of rows that begins with what a row is."""
+    return hashlib.sha256(f"{dtype.str}{row}".encode())
+
+
+def _seal(path: Path) -> list[int]:
+    """What no change of a file leaves as it was."""
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _matches(path: Path, facts: dict[str, Any]) -> bool:
+    """Whether a file holds as many rows as were written, and the same."""
+    try:
+        rows = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    if len(rows) != facts["count"]:
+        return False
+    digest, step = _hash_of(rows.dtype, rows.shape[1:]), max(1, CHECKED // max(1, rows[:1].nbytes))
+    with patient_progress("checking the cached images", len(rows)) as advance:
+        for start in range(0, len(rows), step):
+            digest.update(np.ascontiguousarray(rows[start : start + step]).data)
+            advance(step)
+    return digest.hexdigest() == facts["sha256"]
 
 
 def _map(path: Path, optional: bool) -> Tensor | None:
