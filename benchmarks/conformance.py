@@ -21,8 +21,6 @@ from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealImages
 
-SUBSET = 50  # of KID
-
 Told = dict[str, dict[str, float]]
 
 
@@ -50,7 +48,7 @@ def random_inception(path: Path) -> Path:
 
 def of_ganforge(extractor: InceptionFeatures, real: Tensor, fake: Tensor) -> dict[str, float]:
     """Our own way from images to scores."""
-    metrics = (FID(), KID(subset_size=SUBSET), InceptionScore(), Precision(), Recall())
+    metrics = (FID(), KID(), InceptionScore(), Precision(), Recall())
     reals = RealImages(lambda: real, len(real), "images", "real")
     scores = Scorer(extractor, reals, None, metrics, batch_size=16).score(fake)
     return {score.metric: score.value for score in scores}
@@ -77,7 +75,9 @@ def of_torch_fidelity(weights: Path, real: Tensor, fake: Tensor) -> dict[str, fl
         feature_layer_prc="2048",
         feature_extractor="inception-v3-compat",
         batch_size=16,
-        kid_subset_size=SUBSET,
+        kid_subset_size=min(len(real), len(fake)),  # all: one subset is what we compute
+        kid_subsets=1,
+        isc_splits=1,
         cuda=False,
         isc=True,
         fid=True,

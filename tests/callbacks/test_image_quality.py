@@ -24,7 +24,7 @@ def test_watching_does_not_change_training(
 ):
     """Grid, scores and averages read the generator and leave no trace in it, to the last bit."""
     shape = (1, 8, 8) if networks == "mlp" else (1, 32, 32)
-    quality = image_quality(metrics=[FID(), KID(subsets=2, subset_size=10)], every_n_steps=1)
+    quality = image_quality(metrics=[FID(), KID()], every_n_steps=1)
     quality.features.dim = 8 if networks == "mlp" else 128
     results = []
     for callbacks in ([], [EMA(), SampleGrid(tmp_path, every_n_steps=1), quality]):
@@ -49,10 +49,23 @@ def test_scores_reach_file_and_loggers(tiny_gan, tiny_data, tiny_trainer, image_
     assert [record["value"] for record in written] == [s.value for s in quality.history]
     protocol = written[0]["protocol"]
     assert protocol["ema"] is True
-    assert (protocol["n_fake"], protocol["n_real"], protocol["split"]) == (24, 24, "test")
+    assert (protocol["n_fake"], protocol["n_real"], protocol["split"]) == (24, 32, "test")
     records = [json.loads(line) for line in path.read_text().splitlines()]
     logged = [(r["step"], r["scores/fid24_test"]) for r in records if "scores/fid24_test" in r]
     assert logged == [(s.step, s.value) for s in quality.history]
+
+
+def test_the_real_side_is_the_whole_split_or_so_many_of_it(
+    tiny_gan, tiny_data, tiny_trainer, image_quality
+):
+    """Few real images are as wrong about the data as few generated ones about the generator."""
+    told = []
+    for options in ({"n_images": 8}, {"n_images": 50}, {"n_images": 8, "n_real": 20}):
+        quality = image_quality(**options)
+        tiny_trainer(max_steps=1, callbacks=[quality]).fit(tiny_gan(), datamodule=tiny_data())
+        protocol = quality.history[0].protocol
+        told.append((protocol.n_fake, protocol.n_real))
+    assert told == [(8, 32), (50, 32), (8, 20)]
 
 
 def test_the_protocol_tells_of_missing_averages(tiny_gan, tiny_data, tiny_trainer, image_quality):

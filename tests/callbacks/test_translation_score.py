@@ -63,7 +63,9 @@ def trainer():
         loggers=[],
         is_global_zero=True,
         strategy=SimpleNamespace(broadcast=lambda value: value),
-        datamodule=SimpleNamespace(domain=domains.__getitem__, domains=domains),
+        datamodule=SimpleNamespace(
+            domain=domains.__getitem__, domains=domains, pairs_in=lambda split: False
+        ),
         global_step=20,
     )
 
@@ -88,6 +90,27 @@ def test_both_directions_and_their_mean_by_hand(trainer, tmp_path):
     assert quality.best.step == 20
     written = json.loads((tmp_path / "scores.json").read_text())
     assert [record["name"] for record in written] == names
+
+
+def test_the_same_people_on_both_sides_are_another_score(trainer, tmp_path):
+    """Against the truth of the translated images themselves, under a name of its own."""
+    trainer.datamodule.pairs_in = lambda split: split == "test"
+    quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID()], n_images=30)
+    quality.on_train_end(trainer, Brighter())
+    _, there, _ = quality.history
+    a, b = (
+        trainer.datamodule.domain(side).split("test").images.flatten(1).float()[:30, ::8]
+        for side in "ab"
+    )
+    assert there.value == pytest.approx(frechet_distance(moments(b), moments(a + 10)))
+    assert there.name == "fid_tied30_test_a_to_b"
+    assert (there.protocol.n_real, there.protocol.tied) == (30, True)
+
+
+def test_the_target_of_unpaired_translations_is_the_whole_split(trainer, tmp_path):
+    quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID()], n_images=30)
+    quality.on_train_end(trainer, Brighter())
+    assert [(s.protocol.n_fake, s.protocol.n_real) for s in quality.history] == [(30, 40)] * 3
 
 
 def test_pairs_are_measured_by_their_distance(trainer, tmp_path):

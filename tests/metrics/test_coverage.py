@@ -45,7 +45,19 @@ def test_a_set_against_itself_is_perfect_and_a_far_one_is_not():
     for metric in (Precision(), Recall(), Coverage()):
         assert metric(compared(real, real)).value == 1
         assert metric(compared(gaussian(100, 50), real)).value == 0
-        assert metric(compared(real, real)).interval == (1, 1)
+
+
+def test_balls_are_counted_among_as_many_real_images():
+    """Neighbourhoods shrink with the number of images: both sides have the same."""
+    real, fake = gaussian(300), gaussian(100, 0.8, seed=1)
+    images = RealImages(list, 300, "", "train", seed=5)
+    sides = Comparison(RealFeatures(real, images=images), fake)
+    some = Features(sides.peers(), None)
+    assert len(some) == 100
+    for metric in (Precision(), Recall(), Density(), Coverage()):
+        told = metric(sides)
+        assert told.n_real == 100
+        assert told.value == metric(compared(fake, some)).value
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_images():
@@ -77,6 +89,8 @@ def test_memorisation_tells_copies_from_new_images():
         ("n_training", 300), ("training_hash", "aa"), ("n_held_out", 200), ("held_out_hash", "bb"),
     )  # fmt: skip
     low, high = measured(gaussian(200, seed=2)).interval
+    # Both samples count: Var(share) is (n + m + 1) / 12nm where nothing is copied.
+    assert high - low == pytest.approx(2 * 1.96 * (401 / 12 / 200 / 200) ** 0.5, rel=0.1)
     assert low < 0.5 < high
 
 

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ganforge.metrics.comparison import Comparison
+from ganforge.metrics.coverage import Precision
 from ganforge.metrics.features import Features, extract
 from ganforge.metrics.protocol import refuse_unlike
 from ganforge.metrics.scorer import Origin, Scorer, subject
@@ -81,6 +82,9 @@ def fidelity(images, extractor):
             isc=True,
             fid=True,
             kid=True,
+            kid_subsets=1,
+            kid_subset_size=1500,  # all images: the value without the noise of subsets
+            isc_splits=1,
             cache=False,
             save_cpu_ram=True,
             verbose=False,
@@ -90,14 +94,13 @@ def fidelity(images, extractor):
 
 
 def test_all_three_equal_torch_fidelity_end_to_end(scorer, fidelity, images):
-    fake = images(1200, 2, high=200)
+    fake = images(1500, 2, high=200)
     told = fidelity(fake, images(1500, 1))
     fid, kid, inception = scorer.score(fake.split(77))
     assert fid.value == pytest.approx(told["frechet_inception_distance"], rel=1e-4)
     assert kid.value == pytest.approx(told["kernel_inception_distance_mean"], rel=1e-5)
-    assert kid.std == pytest.approx(told["kernel_inception_distance_std"], rel=1e-5)
     assert inception.value == pytest.approx(told["inception_score_mean"], rel=1e-5)
-    assert inception.std == pytest.approx(told["inception_score_std"], rel=1e-5)
+    assert inception.std is None  # one split
     assert fid.value > 0.1
 
 
@@ -141,7 +144,7 @@ def test_a_set_against_itself_shuffled_is_at_distance_zero():
 
 def test_inception_score_of_sure_and_of_clueless_logits():
     sure = torch.eye(10).repeat(100, 1) * 100
-    told = InceptionScore(splits=1)(Comparison(None, features(sure, sure)))
+    told = InceptionScore()(Comparison(None, features(sure, sure)))
     assert told.value == pytest.approx(10, rel=1e-6)
     clueless = torch.zeros(1000, 10)
     told = InceptionScore()(Comparison(None, features(clueless, clueless)))
@@ -150,20 +153,57 @@ def test_inception_score_of_sure_and_of_clueless_logits():
 
 def test_kid_is_near_zero_for_equal_distributions_and_grows_with_distance():
     real = RealFeatures(features(gaussian(1500, 0, 1)))
-    near = KID(subsets=20)(Comparison(real, features(gaussian(1500, 0, 1, seed=1))))
-    far = KID(subsets=20)(Comparison(real, features(gaussian(1500, 0.7, 1, seed=1))))
+    near = KID()(Comparison(real, features(gaussian(1500, 0, 1, seed=1))))
+    far = KID()(Comparison(real, features(gaussian(1500, 0.7, 1, seed=1))))
     assert abs(near.value) < 0.02 < far.value
 
 
-def test_few_images_shrink_the_subsets_and_the_record_says_so(extractor, images, tmp_path):
+def test_few_images_leave_a_note_and_no_other_kid(extractor, images, tmp_path):
     real = RealImages(lambda: images(300, 1), 300, "hash", "train")
     fid, kid, _ = Scorer(extractor, real, tmp_path).score(images(250, 2))
-    assert dict(kid.protocol.settings)["subset_size"] == 250
-    assert kid.notes == ("subsets of 250 images, as there are no 1000",)
-    assert fid.notes == ()
+    assert (fid.notes, kid.notes) == ((), ())
     real = RealImages(lambda: images(12, 1), 12, "hash", "train")
     fid = Scorer(extractor, real, tmp_path, metrics=(FID(),)).score(images(250, 2))[0]
     assert "12 images for 12 features" in fid.notes[0]
+
+
+def test_kid_is_the_mean_over_all_pairs():
+    """Against its definition, pair by pair; independent samples, and pairs that are tied."""
+    real, fake = gaussian(7, 0, 1).double(), gaussian(5, 0.4, 1, seed=1).double()
+    k = lambda x, y: (x @ y / 4 + 1) ** 3  # noqa: E731
+    by_hand = (
+        sum(k(fake[i], fake[j]) for i in range(5) for j in range(5) if i != j) / 20
+        + sum(k(real[i], real[j]) for i in range(7) for j in range(7) if i != j) / 42
+        - 2 * sum(k(x, y) for x in fake for y in real) / 35
+    )
+    sides = RealFeatures(features(real.float())), features(fake.float())
+    assert KID()(Comparison(*sides)).value == pytest.approx(by_hand.item(), rel=1e-5)
+    tied = sum(
+        k(fake[i], fake[j]) + k(real[i], real[j]) - k(fake[i], real[j]) - k(fake[j], real[i])
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    )
+    sides = RealFeatures(features(real[:5].float())), features(fake.float())
+    told = KID()(Comparison(*sides, tied=True))
+    assert told.value == pytest.approx(tied.item() / 20, rel=1e-5)
+
+
+def test_kid_looks_at_so_many_real_images_and_says_how_many(images, extractor):
+    real = RealImages(lambda: images(400, 1), 400, "hash", "train", seed=3)
+    metrics = (FID(), KID(most_real=150), Precision())
+    fid, kid, precision = Scorer(extractor, real, metrics=metrics).score(images(100, 2))
+    assert [score.protocol.n_real for score in (fid, kid, precision)] == [400, 150, 100]
+
+
+def test_splits_of_the_inception_score_are_large():
+    """Of 200 images p(y) fits these alone: the score is biased, so that there are fewer splits."""
+    logits = gaussian(400, 0, 2, dim=10)
+    told = InceptionScore(smallest=100)(Comparison(None, features(logits, logits)))
+    assert dict(told.settings)["splits"] == 4
+    whole = InceptionScore()(Comparison(None, features(logits, logits)))
+    assert (dict(whole.settings)["splits"], whole.std) == (1, None)
+    assert told.value < whole.value
 
 
 def test_every_score_carries_its_protocol(scorer, images):

@@ -19,11 +19,14 @@ from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import BATCH, RealImages
 from ganforge.utils.ranks import share_buffers
 
+MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
 
-def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
-    """``count`` images (at most all) of a data module's split, as scores ask for them."""
+
+def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) -> RealImages:
+    """``count`` images of a data module's split; None: all, in their order."""
     whole = data.split(split)
-    chosen = data.choose(split, min(count, len(whole)), seed)
+    everything = count is None or count >= len(whole)
+    chosen = torch.arange(len(whole)) if everything else data.choose(split, count, seed)
     parts = chosen.split(BATCH)
 
     def read(part: Tensor, key: str = "image") -> Tensor:
@@ -37,6 +40,7 @@ def real_images(data: Any, split: str, count: int, seed: int = 0) -> RealImages:
         seed,
         (lambda: torch.cat([read(part, "label") for part in parts])) if whole.labelled else None,
         whole.drawn,
+        everything,
     )
 
 
@@ -71,7 +75,7 @@ class ImageQuality(ScoreHistory):
     """Scores the averaged generator every N steps, before the first and after the last.
 
     Ranks share the images among them, with the first one's batch statistics. ``n_images`` are
-    generated and as many real ones taken, or all where the split has fewer.
+    generated; the real side is the whole split, or ``n_real`` images of a larger one.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class ImageQuality(ScoreHistory):
         n_images: int = 2000,
         split: str = "train",
         seed: int = 0,
+        n_real: int = MOST_REAL,
     ) -> None:
         super().__init__(path, every_n_steps, at_start=True)
         if not metrics or isinstance(metrics[0], InceptionScore):
@@ -97,6 +102,7 @@ class ImageQuality(ScoreHistory):
         self.n_images = n_images
         self.split = split
         self.seed = seed
+        self.n_real = n_real
         self._scorer: Scorer | None = None
 
     def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
@@ -104,13 +110,13 @@ class ImageQuality(ScoreHistory):
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema:
             share_buffers(pl_module)
-            fakes = fake_batches(pl_module, scorer.real.count, self.seed)
+            fakes = fake_batches(pl_module, self.n_images, self.seed)
             data = trainer.datamodule
             about = subject(data.content_hash("train"), data.shape)
             return scorer.score(fakes, Origin(ema, self.seed, step, subject=about))
 
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
-        real = real_images(trainer.datamodule, self.split, self.n_images, self.seed)
+        real = real_images(trainer.datamodule, self.split, self.n_real, self.seed)
         self._scorer = Scorer(
             self.features, real, self.cache_dir, self.metrics, device=pl_module.device
         )

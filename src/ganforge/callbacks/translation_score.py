@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from math import fsum
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -19,6 +20,7 @@ from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.pairs import L1, measure_pairs
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Origin, Scorer, library_versions
+from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import share_buffers
 
@@ -79,7 +81,7 @@ class TranslationScore(ScoreHistory):
 
 
 class TranslationQuality(TranslationScore):
-    """FID and others of the translations against the other domain, both without pairs."""
+    """FID and others of the translations against the other domain, or the truth itself."""
 
     def __init__(
         self,
@@ -119,10 +121,14 @@ class TranslationQuality(TranslationScore):
         """Processes share the images; all metrics of the direction."""
         target = origin.direction[-1]
         if target not in self._scorers:
-            domain = trainer.datamodule.domain(target)
-            real = real_images(domain, SPLIT, self.n_images, self.seed)
+            data = trainer.datamodule
             self._scorers[target] = Scorer(
-                self.features, real, self.cache_dir, self.metrics, device=module.device
+                self.features,
+                targets(data, target, SPLIT, self.n_images),
+                self.cache_dir,
+                self.metrics,
+                device=module.device,
+                tied=data.pairs_in(SPLIT),
             )
         fakes = self.translations(trainer, module, origin.direction)
         return self._scorers[target].score(fakes, origin)
@@ -155,6 +161,26 @@ class TranslationDistance(TranslationScore):
         )
         told = float("nan") if value is None else value
         return [Score(L1.name, told, protocol, step=origin.step, libraries=library_versions())]
+
+
+def targets(data: Any, side: str, split: str, count: int) -> RealImages:
+    """What translations are compared with: the whole split or, where it is known, the truth.
+
+    The truth of the first ``count`` images is those of the same numbers: the same people.
+    """
+    domain = data.domain(side)
+    if not data.pairs_in(split):
+        return real_images(domain, split)
+    images = domain.split(split).images
+    count = min(count, len(images))
+    return RealImages(
+        lambda: images[:count],
+        count,
+        domain.content_hash(split),
+        split,
+        drawn="first",
+        whole=count == len(images),
+    )
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

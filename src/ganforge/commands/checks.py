@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
         ("accumulate", "batch_size", "blocks", "candidates", "channels", "channels_a", "columns",
          "components", "downsamplings", "every", "every_n_steps", "frames", "gradient_every",
          "interval", "k", "latent_dim", "load_size", "log_every_n_steps", "looks", "measured",
-         "modes", "n", "n_critic", "n_images", "n_samples", "num_nodes", "pairs", "pool",
+         "modes", "n", "n_critic", "n_images", "n_real", "n_samples", "num_nodes", "pairs", "pool",
          "probe_every_n_steps", "results", "rows", "samples", "scores", "shown", "size",
          "steps", "strengths", "test_count", "tile", "train_count", "units", "width", "window",
          "windows", "workers"),

@@ -121,15 +121,15 @@ def choose(config: DictConfig, fake: Source) -> Sides:
         split = config.split or "train"
         real = of_split(split, data, split, fake.loaded.config)
         training, held_out = (
-            real_images(data, split, len(data.split(split)), config.seed)
-            for split in ("train", "test")
+            real_images(data, split, seed=config.seed) for split in ("train", "test")
         )
     else:
         raise UserError(f"real must be given: what is {fake.name} to be compared with?")
     if config.held_out is not None:
         held_out = open_source(config.held_out, config).take(None, config.seed)
     n = config.n if fake.count is not None else config.n or DEFAULT_COUNT
-    fakes, reals = fake.take(n, config.seed), real.take(n, config.seed)
+    n_real = n if real.count is None else config.n_real  # of a generator as many
+    fakes, reals = fake.take(n, config.seed), real.take(n_real, config.seed)
     chosen = [fakes, reals, training, held_out]
     if config.channels is not None:
         if config.channels not in (1, 3):

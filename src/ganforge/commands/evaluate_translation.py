@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from ganforge.callbacks.image_quality import real_images
+from ganforge.callbacks.translation_score import targets
 from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
@@ -92,7 +92,7 @@ def translated(module: Any, data: Any, way: str, config: DictConfig) -> Directio
     cycle = None
     if back in module.translators:
         cycle = _each(fake, lambda batch: module.translate(batch, back), config.seed)
-    return Direction(way, source, fake, truth if data.truth else None, cycle)
+    return Direction(way, source, fake, truth if data.pairs_in(config.split) else None, cycle)
 
 
 def _each(batches: list[Tensor], make: Callable[[Tensor], Tensor], seed: int) -> list[Tensor]:
@@ -124,13 +124,13 @@ def _feature_scores(
     ]
     if extractor is None or not metrics:
         return [], []
-    target = data.domain(direction.name[-1])
     scorer = Scorer(
         extractor,
-        real_images(target, config.split, config.n, config.seed),
+        targets(data, direction.name[-1], config.split, config.n),
         f"{loaded.config.paths.data_dir}/statistics",
         metrics,
         device=loaded.module.device,
+        tied=data.pairs_in(config.split),
     )
     count = sum(map(len, direction.fake))
     fakes = RealImages(lambda: iter(direction.fake), count, "", direction.name, config.seed)

@@ -58,7 +58,14 @@ class ImageFiles:
         if n < self.count:
             order = np.sort(np.random.default_rng([seed, self.count]).permutation(self.count)[:n])
         digest = self.scan.sha256 if self.size is None else f"{self.scan.sha256} at {self.size}"
-        return RealImages(lambda: self._batches(order), len(order), digest, self.split, seed)
+        return RealImages(
+            lambda: self._batches(order),
+            len(order),
+            digest,
+            self.split,
+            seed,
+            whole=n >= self.count,
+        )
 
     def _batches(self, order: np.ndarray) -> Iterator[Callable[[], Tensor]]:
         """Functions that read batches of one size each."""

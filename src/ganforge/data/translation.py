@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
 from ganforge.data.module import ImageDataModule
-from ganforge.data.source import Source
+from ganforge.data.source import SPLITS, Source
 from ganforge.data.splits import place_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
@@ -74,6 +74,10 @@ class TranslationDataModule(lightning.LightningDataModule):
             for side, source, count in (("a", a, channels_a), ("b", b, channels))
         }
 
+    def pairs_in(self, split: str) -> bool:
+        """Whether image i of both sides belongs together in ``split``."""
+        return self.paired or (self.truth and split == "test")
+
     def domain(self, side: str) -> ImageDataModule:
         """The data module of one side, ``a`` or ``b``: its splits are what scores are made from."""
         return self._domains[side]
@@ -93,7 +97,7 @@ class TranslationDataModule(lightning.LightningDataModule):
         """Open both caches; sides that should be pairs must be equally long."""
         for domain in self._domains.values():
             domain.setup(stage)
-        for split in [*(["train"] if self.paired else []), *(["test"] if self.truth else [])]:
+        for split in filter(self.pairs_in, SPLITS):
             counts = [len(self.domain(side).split(split)) for side in SIDES]
             if counts[0] != counts[1]:
                 raise UserError(

@@ -15,7 +15,7 @@ from ganforge.metrics.frechet import frechet_distance, moments
 from ganforge.metrics.train_cnn import Labelled, Recipe, fit
 from ganforge.utils.errors import UserError
 
-REPLICATES = 20
+SPLITS = 20  # into halves, for the interval
 BATCH = 128
 
 
@@ -39,22 +39,32 @@ class ClassFID:
             )
         real, labels = sides.real.features.features, sides.real.labels
         classes = sorted(set(labels.tolist()))
-        values, spread, fewest = {}, np.zeros(REPLICATES), len(real)
+        values, parts, fewest = {}, [], len(real)
         for number, truth, made in _by_class(real, labels, fake, classes):
             few = min(len(truth), len(made))
             need_images(few, 2, f"FID of class {number}")
             fewest, target = min(fewest, few), moments(truth)
             values[str(number)] = frechet_distance(target, moments(made))
-            draws = bootstrap.resample(len(made), REPLICATES, seed=number)
-            spread += [frechet_distance(target, moments(made, draw)) for draw in draws]
+            halves = bootstrap.halves(len(made), SPLITS, seed=number)
+            told = [[frechet_distance(target, moments(made, h)) for h in pair] for pair in halves]
+            parts.append(bootstrap.of_halves(np.array(told)))
         value, dim = float(np.mean(list(values.values()))), fake.features.shape[1]
         note = f"as few as {fewest} images of a class for {dim} features: FID is biased"
         return Value(
             value,
             notes=(note,) if fewest <= dim else (),
-            interval=bootstrap.of_spread(value, spread / len(classes)),
+            interval=_interval(value, parts) if fewest >= 4 else None,
             details=values,
         )
+
+
+def _interval(value: float, parts: Sequence[bootstrap.Parts]) -> bootstrap.Interval:
+    """Of a mean over classes, which are independent."""
+    first, second = (
+        sum(getattr(part, order) for part in parts) / len(parts) ** 2
+        for order in ("first", "second")
+    )
+    return bootstrap.Parts(first, second, SPLITS).interval(value)
 
 
 def _by_class(
@@ -91,7 +101,7 @@ class ClassAccuracy:
         return Value(
             float(right.mean()),
             settings=(*settings, ("training_seed", self.seed)),
-            interval=bootstrap.of_share(float(right.mean()), len(right), self.seed),
+            interval=bootstrap.of_share(float(right.mean()), len(right)),
             details={"trained_on_real": ceiling, "n_test": len(test)},
         )
 

@@ -6,10 +6,14 @@ from functools import cached_property, wraps
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ganforge.metrics.bootstrap import Interval, resample
+from ganforge.metrics import bootstrap
+from ganforge.metrics.bootstrap import Interval
 from ganforge.metrics.features import Features
 from ganforge.metrics.frechet import Moments, frechet_distance, moments
+from ganforge.metrics.mmd import Estimate, squared_mmd, squared_mmd_of_pairs
 from ganforge.metrics.neighbours import block_rows, density_and_coverage
 from ganforge.metrics.protocol import Settings
 from ganforge.metrics.statistics import RealFeatures
@@ -21,6 +25,7 @@ class Value:
     """What a metric says: the value, its own spread, a 95 % interval, the settings, warnings.
 
     ``details`` are parts of the value or beside it, by name: the distance of each class.
+    ``n_real`` is the number of real images that it looked at, where these were not all.
     """
 
     value: float
@@ -29,6 +34,7 @@ class Value:
     notes: tuple[str, ...] = ()
     interval: Interval | None = None
     details: dict[str, float] = field(default_factory=dict)
+    n_real: int | None = None
 
 
 class Metric(Protocol):
@@ -63,6 +69,8 @@ def kept(method: Callable) -> Callable:
 class Comparison:
     """Features of both sides; ``training`` and ``held_out`` are whole splits, for memorisation.
 
+    ``real`` stands for the data: as many images as there are, for what has a bias in their number.
+    ``tied`` says that image i of both sides belongs together, as a translation and its truth do.
     What is costly and used twice is kept here.
     """
 
@@ -70,6 +78,7 @@ class Comparison:
     fake: Features
     training: RealFeatures | None = None
     held_out: RealFeatures | None = None
+    tied: bool = False
     results: dict[tuple, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -77,20 +86,51 @@ class Comparison:
         """The number of images of the smaller side."""
         return min(len(self.real), len(self.fake))
 
+    def peers(self, most: int | None = None) -> Tensor:
+        """At most ``most`` real features at random; None: as many as there are generated ones.
+
+        For what compares like with like: balls around neighbours shrink with the number of images.
+        """
+        features = self.real.features.features
+        most = len(self.fake) if most is None else most
+        if self.tied or self.real.seed is None or len(features) <= most:
+            return features
+        order = np.random.default_rng([self.real.seed, len(features)]).permutation(len(features))
+        return features[torch.from_numpy(order[:most])]
+
     @cached_property
     def fake_moments(self) -> Moments:
         """Mean and covariance of the generated features."""
         return moments(self.fake.features)
 
     @kept
-    def frechet_replicates(self, count: int) -> np.ndarray:
-        """FIDs of ``count`` bootstrapped sets of generated features."""
-        return self.frechet_of(resample(len(self.fake), count, seed=0))
+    def frechet_variance(self, replicates: int) -> bootstrap.Parts:
+        """Variance of FID from ``replicates`` sets: random halves of the images and what is left.
 
-    def frechet_of(self, subsets: Any) -> np.ndarray:
-        """FID of each subset of the generated features, given by its indices."""
-        features, real = self.fake.features, self.real.moments
-        return np.array([frechet_distance(real, moments(features, chosen)) for chosen in subsets])
+        Sets without repetitions, as these would bias FID. Tied sides are halved alike.
+        """
+        halves = bootstrap.halves(len(self.fake), replicates // 2)
+        told = [self.frechet_of(pair, self.tied) for pair in halves]
+        return bootstrap.of_halves(np.stack(told))
+
+    def frechet_of(self, subsets: Any, both: bool = False) -> np.ndarray:
+        """FID of each subset of the generated features, given by its indices; or of ``both``."""
+        fake, real = self.fake.features, self.real.features.features
+        return np.array(
+            [
+                frechet_distance(
+                    moments(real, chosen) if both else self.real.moments, moments(fake, chosen)
+                )
+                for chosen in subsets
+            ]
+        )
+
+    def squared_mmd(self, most_real: int) -> Estimate:
+        """Squared MMD over all pairs of generated images and of at most ``most_real`` real ones."""
+        peers = self.peers(most_real)
+        if self.tied:
+            return squared_mmd_of_pairs(self.fake.features, peers)
+        return squared_mmd(self.fake.features, peers, self.real.kernel_within(most_real, peers))
 
     @kept
     def precision_recall(self, k: int) -> tuple[float, float]:
@@ -102,7 +142,7 @@ class Comparison:
         )
 
         need_images(self.fewest, k + 1, "precision and recall")
-        real = self.real.features.features
+        real = self.peers()
         told = prc_features_to_metric(
             self.fake.features,
             real,
@@ -116,8 +156,8 @@ class Comparison:
     @kept
     def density_coverage(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Density of every generated image, and whether each real one is reached."""
-        need_images(len(self.real), k + 1, "density and coverage")
-        density, reached = density_and_coverage(self.real.features.features, self.fake.features, k)
+        need_images(self.fewest, k + 1, "density and coverage")
+        density, reached = density_and_coverage(self.peers(), self.fake.features, k)
         return density.numpy(), reached.numpy()
 
 

@@ -1,7 +1,7 @@
 """Fidelity and diversity apart: precision, recall, density, coverage; and memorisation."""
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,18 @@ from ganforge.metrics.neighbours import nearest
 from ganforge.utils.errors import UserError
 
 SEED = 0  # of the intervals' resampling
+
+
+def neighbourly(
+    metric: Any, sides: Comparison, value: float, interval: bootstrap.Interval | None = None
+) -> Value:
+    """A value of neighbourhoods, which looked at as many real images as generated ones.
+
+    Recall and coverage have no interval: an image that is drawn twice reaches nothing new, and
+    leaving some out overstates the spread by half.
+    """
+    settings = tuple(asdict(metric).items())
+    return Value(value, settings=settings, interval=interval, n_real=len(sides.peers()))
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class Precision:
     def __call__(self, sides: Comparison) -> Value:
         """Higher is better, at most 1: the pictures look real."""
         value, _ = sides.precision_recall(self.neighbourhood)
-        interval = bootstrap.of_share(value, len(sides.fake), SEED)
-        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+        interval = None if sides.tied else bootstrap.of_share(value, len(sides.fake))
+        return neighbourly(self, sides, value, interval)
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,7 @@ class Recall:
     def __call__(self, sides: Comparison) -> Value:
         """Higher is better, at most 1: nothing real is missing."""
         _, value = sides.precision_recall(self.neighbourhood)
-        interval = bootstrap.of_share(value, len(sides.real), SEED)
-        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+        return neighbourly(self, sides, value)
 
 
 @dataclass(frozen=True)
@@ -57,9 +68,8 @@ class Density:
     def __call__(self, sides: Comparison) -> Value:
         """Higher is better; 1 is expected of real images, more is possible. Outliers count less."""
         density, _ = sides.density_coverage(self.neighbourhood)
-        interval = bootstrap.of_mean(density, SEED)
-        settings = tuple(asdict(self).items())
-        return Value(float(density.mean()), settings=settings, interval=interval)
+        interval = None if sides.tied else bootstrap.of_mean(density, SEED)
+        return neighbourly(self, sides, float(density.mean()), interval)
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,7 @@ class Coverage:
         """Higher is better, at most 1."""
         _, reached = sides.density_coverage(self.neighbourhood)
         value = float(reached.mean())
-        interval = bootstrap.of_share(value, len(reached), SEED)
-        return Value(value, settings=tuple(asdict(self).items()), interval=interval)
+        return neighbourly(self, sides, value)
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,10 @@ class Memorisation:
         farther = len(held_out) - np.searchsorted(held_out, fake, side="right")
         not_nearer = len(held_out) - np.searchsorted(held_out, fake, side="left")
         chance = (farther + not_nearer) / 2 / len(held_out)
+        ordered = np.sort(fake)
+        nearer = np.searchsorted(ordered, held_out, side="left")
+        not_farther = np.searchsorted(ordered, held_out, side="right")
+        of_held_out = (nearer + not_farther) / 2 / len(fake)
         details = {
             "median_distance": float(np.median(fake)),
             "median_distance_held_out": float(np.median(held_out)),
@@ -118,6 +131,6 @@ class Memorisation:
                 for name, value in ((f"n_{what}", len(found)), (f"{what}_hash", found.data_hash))
             ),
             notes=tuple(found.note for found in sets.values() if found.note),
-            interval=bootstrap.of_mean(chance, SEED),
+            interval=bootstrap.of_two(float(chance.mean()), chance, of_held_out),
             details=details,
         )

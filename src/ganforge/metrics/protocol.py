@@ -24,6 +24,7 @@ class Protocol:
     differ in a draw alone may be compared: results are means over seeds. ``settings``
     are the metric's own parameters. ``ema`` is None where no trained model made the images,
     ``checkpoint`` says which of a run's did (best, last), ``direction`` which way it translated.
+    ``tied``: image i of both sides is of the same person or scene, so that they differ by less.
     """
 
     extractor: str
@@ -37,6 +38,7 @@ class Protocol:
     settings: Settings = ()
     checkpoint: str = ""
     direction: str = ""
+    tied: bool = False
     seed: int = field(default=0, metadata=DRAW)
     real_seed: int = field(default=0, metadata=DRAW)
 
@@ -92,10 +94,15 @@ class Score:
     def name(self) -> str:
         """Name by protocol, such as ``fid2k_train``, or ``fid500_test_a_to_b`` of a translator.
 
-        A metric without real images has no split.
+        A metric without real images has no split. ``fid_tied500_test_a_to_b`` has the translated
+        people themselves on the real side.
         """
-        count = short_count(self.protocol.n_fake)
-        parts = (self.metric + count, self.protocol.split, self.protocol.direction)
+        metric = f"{self.metric}_tied" if self.protocol.tied else self.metric
+        parts = (
+            metric + short_count(self.protocol.n_fake),
+            self.protocol.split,
+            self.protocol.direction,
+        )
         return "_".join(part for part in parts if part)
 
     @property

@@ -68,8 +68,9 @@ class Scorer:
     """Scores generated images against one set of real ones; used by training and by evaluate.
 
     Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
-    whole splits that memorisation looks at; ``bars(what, total)`` may show progress. Nothing here
-    reads or moves the global random state, so measuring never changes training.
+    whole splits that memorisation looks at; ``bars(what, total)`` may show progress; ``tied`` is
+    that of ``Comparison``. Nothing here reads or moves the global random state, so measuring never
+    changes training.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Scorer:
         training: RealImages | None = None,
         held_out: RealImages | None = None,
         bars: Bars = lambda what, total: None,  # noqa: ARG005
+        tied: bool = False,
     ) -> None:
         self.extractor = extractor
         self.real = real
@@ -93,13 +95,18 @@ class Scorer:
         self.training = training
         self.held_out = held_out
         self.bars = bars
+        self.tied = tied
+        self._known: dict[str, RealFeatures] = {}
 
     def features_of(self, images: RealImages) -> RealFeatures:
         """Features of a set, from the cache where it has them."""
-        bar = self.bars(f"features of {images.split}", images.count)
-        return real_features(
-            images, self.extractor, self.cache_dir, self.device, self.batch_size, bar
-        )
+        key = images.key(self.extractor)
+        if key not in self._known:
+            bar = self.bars(f"features of {images.split}", images.count)
+            self._known[key] = real_features(
+                images, self.extractor, self.cache_dir, self.device, self.batch_size, bar
+            )
+        return self._known[key]
 
     @cached_property
     def real_features(self) -> RealFeatures:
@@ -115,7 +122,7 @@ class Scorer:
         """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric."""
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
         fake = self._extract(batches, progress)
-        sides = Comparison(fake=fake, **self._reals())
+        sides = Comparison(fake=fake, **self._reals(), tied=self.tied)
         return [
             self.record(metric.name, metric(sides), len(fake), metric.paired, origin)
             for metric in self.metrics
@@ -130,7 +137,9 @@ class Scorer:
         bar = self.bars(f"features of {fakes.split}", fakes.count)
         told = self._extract(fakes.batches(), bar, fakes.count)
         labels = fakes.labels() if fakes.labels else None
-        sides = Comparison(fake=Features(told.features, told.logits, labels), **reals)
+        sides = Comparison(
+            fake=Features(told.features, told.logits, labels), **reals, tied=self.tied
+        )
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
             try:
@@ -171,12 +180,13 @@ class Scorer:
             resize=self.extractor.resize,
             n_fake=n_fake,
             ema=origin.ema,
-            n_real=len(real) if real else 0,
+            n_real=0 if real is None else value.n_real or len(real),
             split=self.real.split if real else "",
             data_hash=self.real.data_hash if real else "",
             settings=value.settings if paired else value.settings + origin.subject,
             checkpoint=origin.checkpoint,
             direction=origin.direction,
+            tied=paired and self.tied,
             seed=origin.seed,
             real_seed=self.real.seed if real else 0,
         )

@@ -12,15 +12,13 @@ from ganforge.metrics.comparison import Comparison, Value, need_images
 from ganforge.metrics.frechet import frechet_distance
 from ganforge.utils.errors import UserError
 
-KID_REFERENCES = 5000  # images of each side that the interval of KID looks at
-
 
 @dataclass(frozen=True)
 class FID:
     """Fréchet distance of two Gaussians fitted to features (Heusel et al. 2017).
 
-    ``replicates`` are bootstrapped sets for the interval; each costs another FID, so that training
-    takes none. They change nothing of the value.
+    ``replicates`` are sets of half of the images, for the interval; each costs another FID, so that
+    training takes none. They change nothing of the value.
     """
 
     replicates: int = 0
@@ -36,12 +34,12 @@ class FID:
 
 
 def _interval(
-    value: float, sides: Comparison, replicates: int, widen: float = 1.0
+    value: float, sides: Comparison, replicates: int, first: float = 1.0, second: float = 1.0
 ) -> bootstrap.Interval | None:
-    """None where so few replicates have no spread."""
-    if replicates < 2:
+    """None where so few replicates, or images, have no spread."""
+    if replicates < 4 or len(sides.fake) < 4:
         return None
-    return bootstrap.of_spread(value, sides.frechet_replicates(replicates), widen)
+    return sides.frechet_variance(replicates).interval(value, first, second)
 
 
 def singular(count: int, moments: object) -> tuple[str, ...]:
@@ -62,7 +60,7 @@ class FIDInfinity:
     points: int = 15
     smallest: int = 5000
     rng_seed: int = 2020
-    replicates: int = 20
+    replicates: int = 40
     name: ClassVar[str] = "fid_inf"
     paired: ClassVar[bool] = True
 
@@ -78,93 +76,57 @@ class FIDInfinity:
         # The intercept of a least-squares line is a weighted sum of its points.
         weights = np.linalg.pinv(np.stack([np.ones(len(sizes)), 1 / sizes], 1))[0]
         value = float(weights @ fids)
-        # A subset of N of n images varies n/N times as much around the FID of infinitely many.
-        widen = np.sqrt(1 + (weights**2 * (count / sizes - 1)).sum())
+        # A subset of N of n images varies n/N times as much around the FID of infinitely many, and
+        # by (n/N)² in the second order.
+        first, second = (1 + (weights**2 * ((count / sizes) ** k - 1)).sum() for k in (1, 2))
         settings = {**asdict(self), "smallest": smallest}
         settings.pop("replicates")  # they change nothing of the value
         return Value(
             value,
             settings=tuple(settings.items()),
             notes=singular(min(smallest, len(sides.real)), sides.fake_moments),
-            interval=_interval(value, sides, self.replicates, widen),
+            # Of pairs the subsets would have to be of both sides, and there are few real images.
+            interval=None
+            if sides.tied
+            else _interval(value, sides, self.replicates, first, second),
         )
 
 
 @dataclass(frozen=True)
 class KID:
-    """Unbiased squared MMD with a cubic kernel over random subsets (Bińkowski et al. 2018).
+    """Unbiased squared MMD with a cubic kernel (Bińkowski et al. 2018), over all pairs of images.
 
-    With fewer images than ``subset_size`` the subsets are as large as the smaller set, and the
-    score's settings and notes say so.
+    At most ``most_real`` real images are looked at; being fewer biases nothing. The interval is of
+    both samples: equal distributions have the value 0.
     """
 
-    subsets: int = 100
-    subset_size: int = 1000
-    rng_seed: int = 2020
+    most_real: int = 10_000
     name: ClassVar[str] = "kid"
     paired: ClassVar[bool] = True
 
     def __call__(self, sides: Comparison) -> Value:
         """Lower is better; slightly negative values are possible."""
-        from torch_fidelity.metric_kid import (
-            KEY_METRIC_KID_MEAN,
-            KEY_METRIC_KID_STD,
-            kid_features_to_metric,
-        )
-
         need_images(sides.fewest, 2, "KID")
-        size = min(self.subset_size, sides.fewest)
-        real, fake = sides.real.features.features, sides.fake.features
-        result = kid_features_to_metric(
-            fake,
-            real,
-            kid_subsets=self.subsets,
-            kid_subset_size=size,
-            rng_seed=self.rng_seed,
-            verbose=False,
-        )
-        value = result[KEY_METRIC_KID_MEAN]
-        influence = _influence(fake, real, self.rng_seed).numpy()
-        moved = value - influence.mean()
-        interval = bootstrap.of_mean(influence, self.rng_seed, lambda means: means + moved)
-        small = f"subsets of {size} images, as there are no {self.subset_size}"
+        told = sides.squared_mmd(self.most_real)
+        half = bootstrap.NORMAL * told.variance**0.5
         return Value(
-            value,
-            result[KEY_METRIC_KID_STD],
-            tuple({**asdict(self), "subset_size": size}.items()),
-            (small,) if size < self.subset_size else (),
-            interval,
+            told.value,
+            settings=(("estimator", "all pairs"),),
+            interval=(told.value - half, told.value + half),
+            n_real=len(sides.peers(self.most_real)),
         )
-
-
-def _influence(fake: Tensor, real: Tensor, seed: int) -> Tensor:
-    """First-order part of each generated image in the squared MMD, shape ``N`` (float64).
-
-    Resampling the images themselves would compare copies with each other and break unbiasedness.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(fake), generator=rng)[:KID_REFERENCES]
-    others = real[torch.randperm(len(real), generator=rng)[:KID_REFERENCES]]
-    peers, blocks = fake[chosen], fake.split(512)
-    to_fake = torch.cat([_kernel(block, peers).sum(1).double() for block in blocks])
-    to_real = torch.cat([_kernel(block, others).mean(1).double() for block in blocks])
-    count = torch.full_like(to_fake, len(chosen))
-    # Nobody is its own peer.
-    to_fake[chosen] -= (peers.square().mean(1) + 1).pow(3).double()
-    count[chosen] -= 1
-    return 2 * (to_fake / count - to_real)
-
-
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """The cubic polynomial kernel of KID."""
-    return (a @ b.T).div_(a.shape[1]).add_(1).pow_(3)
 
 
 @dataclass(frozen=True)
 class InceptionScore:
-    """exp of the mean KL divergence of p(y|x) from p(y), over splits (Salimans et al. 2016)."""
+    """exp of the mean KL divergence of p(y|x) from p(y), over splits (Salimans et al. 2016).
+
+    Of few images p(y) is known too well by the images themselves, and the score is too low: a split
+    has ``smallest`` images at least, as in papers, and there are at most ``splits``.
+    """
 
     splits: int = 10
+    smallest: int = 5000
     rng_seed: int = 2020
     name: ClassVar[str] = "is"
     paired: ClassVar[bool] = False
@@ -181,12 +143,13 @@ class InceptionScore:
                 "choose features=cnn or features=inception."
             )
         count = len(logits)
-        need_images(count, self.splits, "the Inception Score")
+        need_images(count, 10, "the Inception Score")
+        splits = max(1, min(self.splits, count // self.smallest))
         order = np.random.RandomState(self.rng_seed).permutation(count)
         scores, spreads = [], []
-        for split in range(self.splits):
+        for split in range(splits):
             # One split at a time: in double precision all of them would fill the memory.
-            chosen = order[split * count // self.splits : (split + 1) * count // self.splits]
+            chosen = order[split * count // splits : (split + 1) * count // splits]
             part = logits[chosen]
             told = isc_features_to_metric(part, splits=1, shuffle=False)
             scores.append(told[KEY_METRIC_ISC_MEAN])
@@ -194,13 +157,13 @@ class InceptionScore:
         value = float(np.mean(scores))
         return Value(
             value,
-            float(np.std(scores)),
-            tuple(asdict(self).items()),
+            float(np.std(scores)) if splits > 1 else None,
+            (("splits", splits), ("rng_seed", self.rng_seed)),
             interval=bootstrap.of_spread(value, np.mean(spreads, 0)),
         )
 
 
-def _inception_replicates(logits: Tensor, seed: int, replicates: int = 200) -> np.ndarray:
+def _inception_replicates(logits: Tensor, seed: int, replicates: int = 400) -> np.ndarray:
     """Inception Scores of bootstrapped images, all at once: exp(H(mean p) - mean H(p))."""
     rng = np.random.default_rng(seed)
     count = len(logits)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
 from ganforge.metrics.frechet import Moments, moments
+from ganforge.metrics.mmd import Sums, within
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path
 from ganforge.utils.ranks import agree, world
 
 log = logging.getLogger(__name__)
 BATCH = 256
-LAYOUT = 2  # raise it when the files of the cache change their meaning
+LAYOUT = 3  # raise it when the files of the cache change their meaning
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class RealImages:
     ``load`` returns the ``count`` images (uint8, one tensor or batches) that ``seed`` chose from
     ``split`` of the data whose content hash is ``data_hash``; ``drawn`` says how, where there is
     more than one way. ``labels`` returns their classes, int64 ``count``, in the same order; of a
-    stream that takes as long as reading the images.
+    stream that takes as long as reading the images. ``whole``: these are all images of the split,
+    in their order; ``seed`` then only chooses among their features (``Comparison.peers``).
     """
 
     load: Callable[[], Tensor | Iterable[Batch]]
@@ -40,6 +42,7 @@ class RealImages:
     seed: int = 0
     labels: Callable[[], Tensor] | None = None
     drawn: str = ""
+    whole: bool = False
 
     def batches(self) -> Iterable[Batch]:
         """The images, a batch at a time."""
@@ -48,8 +51,8 @@ class RealImages:
 
     def key(self, extractor: FeatureExtractor) -> str:
         """Name the cache entry: equal keys mean equal features."""
-        parts: list[Any] = [LAYOUT, self.data_hash, self.split, self.count, self.seed]
-        parts += [self.drawn] if self.drawn else []
+        parts: list[Any] = [LAYOUT, self.data_hash, self.split, self.count]
+        parts += ["whole"] if self.whole else [self.seed, self.drawn]
         parts += [extractor.name, extractor.sha256, extractor.resize]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -61,6 +64,7 @@ class RealFeatures:
     features: Features
     note: str | None = None
     images: RealImages | None = None
+    _kernels: dict[int, Sums] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -69,6 +73,17 @@ class RealFeatures:
     def moments(self) -> Moments:
         """Mean and covariance."""
         return moments(self.features.features)
+
+    def kernel_within(self, most: int, peers: Tensor) -> Sums:
+        """``mmd.within`` of the ``peers`` that at most ``most`` of these are, computed once."""
+        if most not in self._kernels:
+            self._kernels[most] = within(peers)
+        return self._kernels[most]
+
+    @property
+    def seed(self) -> int | None:
+        """What chooses among the images; None: features that came alone are taken as they are."""
+        return self.images.seed if self.images else None
 
     @property
     def data_hash(self) -> str:
