@@ -315,3 +315,29 @@ def test_an_accuracy_score_needs_a_conditional_model(tmp_path, capsys):
     sides = [f"real={real}", f"fake={real}", "metrics=basic"]
     assert ganforge("evaluate", *CNN, *sides, "classifier=cas") == 2
     assert "classifier=cas needs a class-conditional model" in capsys.readouterr().err
+
+
+def test_deep_images_of_a_folder_are_compared_by_one_range(tmp_path, capsys):
+    values = np.random.default_rng(0).integers(0, 256, (5, 32, 32), dtype=np.uint8)
+    deep = (values.astype(float) * 4095 / 255).round().astype(np.uint16)
+    for name, images in {"grey": values, "deep": deep}.items():
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    sides = ["real=grey", "fake=deep", "metrics=basic", "~metrics.is"]
+    for _ in range(2):  # read, and remembered
+        assert evaluated(*sides)["fid"]["value"] == pytest.approx(0, abs=1e-3)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "are read as 0 (black) to 4095 (white); value_range=" in said
+    assert evaluated(*sides, "value_range=[0,9999]")["fid"]["value"] > 0.01
+
+
+def test_all_bad_files_of_a_folder_are_named(tmp_path, capsys):
+    real = draw(tmp_path / "real", 6)
+    for name in ("000.png", "003.png"):
+        (real / name).write_bytes((real / name).read_bytes()[:200])
+    assert ganforge("evaluate", *CNN, f"real={real}", f"fake={real}") == 3
+    said = capsys.readouterr().err
+    assert "2 images in" in said
+    assert "000.png" in said
+    assert "003.png" in said

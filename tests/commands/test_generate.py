@@ -135,3 +135,21 @@ def test_labels_that_the_model_was_not_made_for(
     wrong = ["conditioning=projection", "data.source.label=hair", f"hydra.run.dir={tmp_path}/run"]
     assert ganforge("train", *TINY_AVATARS, *TINY, *wrong, "logger=[]") == 2
     assert "data.num_classes=6" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_sheet_lies_beside_the_samples(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ganforge("generate", f"run={runs / 'free'}", "n=3", "seed=7", "output=samples") == 0
+    assert sorted(p.name for p in Path("samples").iterdir()) == [
+        f"seed_{seed:06d}.png" for seed in (7, 8, 9)
+    ]
+    assert "side by side in samples_sheet_seed_000007_n3.png" in capsys.readouterr().out
+    with Image.open("samples_sheet_seed_000007_n3.png") as sheet:
+        assert sheet.width > 3 * 32
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    assert ganforge("generate", f"run={runs / 'free'}", "n=2", "output=.") == 0
+    assert len(list(Path().iterdir())) == 2
+    assert (tmp_path / "inside_sheet_seed_000000_n2.png").is_file()

@@ -137,6 +137,75 @@ def test_grey_to_colour(pix2pix_run, folder, tmp_path):
     assert Image.open(out / "odd.png").size == (50, 33)
 
 
+def test_all_pages_and_frames_are_translated(run, tmp_path, capsys):
+    root, out = tmp_path / "in", tmp_path / "out"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(rng.integers(256, size=(24, 24, 3), dtype=np.uint8)) for _ in "abc"]
+    for name, options in {
+        "stack.tif": {},
+        "moving.gif": {"duration": [100, 200, 300]},
+        "moving.webp": {"duration": [100, 200, 300], "lossless": True},
+        "moving.png": {"duration": [100, 200, 300]},
+    }.items():
+        frames[0].save(root / name, save_all=True, append_images=frames[1:], **options)
+    (root / "named.jpg").write_bytes((root / "moving.gif").read_bytes())
+    frames[1].save(root / "one.png")
+    assert ganforge("translate", f"run={run}", f"input={root}", f"output={out}") == 0
+    counts, times = {}, {}
+    for path in out.iterdir():
+        with Image.open(path) as image:
+            counts[path.name] = image.n_frames
+            times[path.name] = [_duration(image, n) for n in range(image.n_frames)]
+            image.seek(min(1, image.n_frames - 1))
+            second = np.asarray(image.convert("RGB"))
+        if path.suffix in (".tif", ".png") and path.name not in ("moving.gif.png", "named.jpg.png"):
+            assert (second == np.asarray(Image.open(out / "one.png"))).all(), path.name
+    assert counts == {
+        "stack.tif": 3, "moving.gif.png": 3, "moving.webp": 3, "moving.png": 3,
+        "named.jpg.png": 3, "one.png": 1,
+    }  # fmt: skip
+    assert times["moving.png"] == times["moving.gif.png"] == times["moving.webp"]
+    assert times["moving.png"] == [100, 200, 300]
+    said = capsys.readouterr().err
+    assert "stack.tif 3 in stack.tif" in said
+    assert "moving.gif 3 in moving.gif.png" in said
+
+
+def _duration(image, frame):
+    image.seek(frame)
+    image.load()
+    return image.info.get("duration")
+
+
+def test_deep_images_are_translated_with_one_range(run, tmp_path, capsys):
+    root = tmp_path / "in"
+    root.mkdir()
+    for level in (1000, 4000):
+        Image.fromarray(np.full((16, 16), level, np.uint16)).save(root / f"{level}.png")
+        grey = np.full((16, 16, 3), round(level * 255 / 4095), np.uint8)
+        Image.fromarray(grey).save(root / f"grey{level}.png")
+    out = tmp_path / "out"
+    assert ganforge("translate", f"run={run}", f"input={root}", f"output={out}") == 0
+    for level in (1000, 4000):
+        deep, grey = (np.asarray(Image.open(out / f"{n}{level}.png")) for n in ("", "grey"))
+        assert (deep == grey).all()
+    assert "are read as 0 (black) to 4095 (white); value_range=" in capsys.readouterr().err
+    Image.fromarray(np.full((16, 16), -5, np.int32)).save(root / "x.tif")
+    arguments = [f"run={run}", f"input={root}/x.tif", f"output={out}"]
+    assert ganforge("translate", *arguments) == 2
+    assert "value_range=[BLACK,WHITE]" in capsys.readouterr().err
+    assert ganforge("translate", *arguments, "value_range=[-5,10]") == 0
+
+
+def test_what_is_left_out_of_a_translation_is_said(run, folder, tmp_path, capsys):
+    (folder / "notes.raw").write_bytes(b"x")
+    assert ganforge("translate", f"run={run}", f"input={folder}", f"output={tmp_path}/out") == 0
+    assert "1 files that are not read as images (1 .raw)" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence", "code"),
     [

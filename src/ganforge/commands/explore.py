@@ -15,6 +15,7 @@ from ganforge.commands.explore_files import check_film, write_findings
 from ganforge.commands.generate import class_number
 from ganforge.commands.report import shown
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
+from ganforge.data.listing import read_file
 from ganforge.latent.space import Reals, Space, Tool
 from ganforge.metrics.cnn import CNNFeatures, Residual, resize
 from ganforge.metrics.features import with_channels
@@ -144,7 +145,7 @@ class Activations:
 def open_image(path: str, size: int, channels: int) -> Tensor:
     """Read a picture as uint8 ``channels×size×size``: cropped to its central square, scaled."""
     try:
-        image = flatten(open_picture(Path(path).expanduser().read_bytes()), 3)
+        image = flatten(open_picture(read_file(Path(path).expanduser())), 3)
     except BROKEN as error:
         raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
     side = min(image.size)

@@ -62,8 +62,14 @@ def _labels(module: GAN, z: Tensor, number: int | None) -> Tensor | None:
     return None if module.num_classes is None else module.labels_of(z)
 
 
+def _sheet(folder: Path, seed: int, count: int) -> Path:
+    """Where the sheet lies: among the samples it would be taken for one of them."""
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}_sheet_seed_{seed:06d}_n{count}.png")
+
+
 def generate(config: DictConfig) -> None:
-    """Write one PNG a seed, from ``seed`` on, and a grid of them."""
+    """Write one PNG a seed, from ``seed`` on, and a sheet of them beside their folder."""
     if not 1 <= (config.n or 0) <= 1_000_000:
         raise UserError(f"n={config.n} is not a count of images between 1 and 1000000")
     if config.seed < 0:
@@ -85,10 +91,10 @@ def generate(config: DictConfig) -> None:
             save_image(image, folder / f"seed_{seed:06d}.png")
         if start == 0:
             scale = max(1, 512 // (images.shape[-1] * 8))
-            name = f"grid_seed_{config.seed:06d}_n{len(chunk)}.png"
-            save_image(grid(images, min(8, len(chunk)), scale=scale), folder / name)
+            sheet = _sheet(folder, config.seed, len(chunk))
+            save_image(grid(images, min(8, len(chunk)), scale=scale), sheet)
     terminal().print(
         f"{config.n} images of step {loaded.step} in {shown(folder)}, the first "
-        f"{min(64, config.n)} side by side in {name}",
+        f"{min(64, config.n)} side by side in {shown(sheet)}",
         soft_wrap=True,
     )

@@ -73,7 +73,8 @@ def open_source(spec: str, config: DictConfig) -> Source:
     if path.suffix == ".safetensors" and is_bundle(path.parent):
         return of_run(load_run(path.parent, config.checkpoint, config.device))
     if path.exists():
-        files = ImageFiles(path, config.size, Path(config.paths.data_dir).expanduser())
+        places = Path(config.paths.data_dir).expanduser()
+        files = ImageFiles(path, config.size, places, config.value_range)
         return Source(spec, files.count, files.channels, files.pick, size=files.sides)
     name, _, split = spec.partition(":")
     if (config_dir() / "data" / f"{name}.yaml").is_file():

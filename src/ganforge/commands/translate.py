@@ -2,30 +2,34 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
 from ganforge.commands.common import LoadedRun, load_run
 from ganforge.commands.sources import refuse_broken
-from ganforge.data.decode import BROKEN, flatten, open_picture, reason, to_array
-from ganforge.data.listing import list_images
+from ganforge.data.decode import BROKEN, Levels, flatten, open_pages, reason, to_array
+from ganforge.data.levels import UnknownRangeError, same_range
+from ganforge.data.listing import Listing, left_out, list_images, read_file, some
 from ganforge.models.region import RegionTranslator
 from ganforge.models.tiles import translate_tiled
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import DamagedFileError, UserError
-from ganforge.utils.images import save_image
-from ganforge.utils.terminal import command, shown, terminal
+from ganforge.utils.images import save_image, save_pages
+from ganforge.utils.terminal import command, shown, tell, terminal
 
 WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SEVERAL = (".png", ".tif", ".tiff", ".webp")  # formats of several pages or frames
 
 
 def translate(config: DictConfig) -> None:
     """Translate a file or every image of a folder; unreadable ones are reported and left out."""
     source, output = Path(config.input).expanduser(), Path(config.output).expanduser()
-    names = _names(source, output)
+    names, unreadable = _names(source, output)
     folder = source if source.is_dir() else source.parent
     _check(config, folder, output)
     loaded = load_run(config.run, config.checkpoint, config.device)
@@ -33,23 +37,30 @@ def translate(config: DictConfig) -> None:
     channels = _channels(loaded, config.direction)
     written = written_names(names)
     torch.manual_seed(config.seed)
+    fixed = same_range(_value_range(config, loaded), "value_range")
+    levels = Levels(Listing(folder, None), fixed, "value_range", chosen=names)
     bad: list[str] = []
+    several: list[str] = []
     console = terminal(stderr=True)
     for name in track(names, "translating", console=console, transient=True):
+        fakes, times = [], []
         try:
-            image = _read(folder / name, channels)
+            for page in open_pages(read_file(folder / name)):
+                fakes.append(_translated(loaded, _pixels(page, channels, levels), config))
+                times.append(page.info.get("duration"))
         except BROKEN as error:
             bad.append(f"{name} ({reason(error)})")
             continue
-        fake = translate_tiled(
-            lambda part: loaded.module.translate(part, config.direction),
-            image[None],
-            config.tile,
-            config.overlap,
-        )
-        save_image(fake[0], output / written[name])
-    for line in bad:
+        if len(fakes) == 1:
+            save_image(fakes[0], output / written[name])
+            continue
+        place = _of_several(written[name], set(written.values()))
+        save_pages(fakes, output / place, None if None in times else times)
+        several.append(f"{name} {len(fakes)} in {place}")
+    for line in [*unreadable, *bad]:
         console.print(f"skipped: {line}", soft_wrap=True)
+    if several:
+        console.print(f"pages or frames: {some(several)}", soft_wrap=True)
     if len(bad) == len(names):
         raise DamagedFileError(f"none of {len(names)} files in {source} could be read as an image")
     terminal().print(
@@ -72,22 +83,25 @@ def _check(config: DictConfig, folder: Path, output: Path) -> None:
         raise UserError(f"output={output} is a file: choose a folder")
 
 
-def _names(source: Path, output: Path) -> list[str]:
-    """Relative names of the images; a file needs no known suffix.
+def _names(source: Path, output: Path) -> tuple[list[str], list[str]]:
+    """Relative names of the images, and folders that cannot be read; a file needs no known suffix.
 
     What an earlier run wrote into a subfolder of the input is no input.
     """
     if source.is_file():
-        return [source.name]
+        return [source.name], []
     if not source.is_dir():
         raise UserError(f"input={source} is neither an image file nor a folder of images")
-    names, here, there = list_images(source).names, source.resolve(), output.resolve()
+    listing, here, there = list_images(source), source.resolve(), output.resolve()
+    names = listing.names
+    if sentence := left_out(listing):
+        tell(sentence)
     if here in there.parents:
         own = there.relative_to(here)
         names = [name for name in names if own not in Path(name).parents]
         if not names:
             raise UserError(f"all images in {source} lie in output={output}: choose another folder")
-    return names
+    return names, listing.unreadable
 
 
 def written_names(names: Sequence[str]) -> dict[str, str]:
@@ -126,7 +140,35 @@ def _channels(loaded: LoadedRun, direction: str) -> int:
     return loaded.config.data["channels_a" if direction[0] == "a" else "channels"]
 
 
-def _read(path: Path, channels: int) -> Tensor:
-    """Decode a file to uint8 ``C×H×W``, oriented, transparency on white."""
-    array = to_array(flatten(open_picture(path.read_bytes()), channels))
-    return torch.from_numpy(array.copy())
+def _value_range(config: DictConfig, loaded: LoadedRun) -> Any:
+    """Black and white of deep images: what is given, else what the run's side was trained with."""
+    if config.value_range is not None:
+        return config.value_range
+    return OmegaConf.select(loaded.config, f"data.{config.direction[0]}.value_range")
+
+
+def _pixels(page: Image.Image, channels: int, levels: Levels) -> Tensor:
+    """A page as uint8 ``C×H×W``, transparency on white."""
+    try:
+        flat = flatten(page, channels, levels.fixed or {})
+    except UnknownRangeError:
+        flat = flatten(page, channels, levels.ranges)
+    return torch.from_numpy(to_array(flat).copy())
+
+
+def _translated(loaded: LoadedRun, image: Tensor, config: DictConfig) -> Tensor:
+    return translate_tiled(
+        lambda part: loaded.module.translate(part, config.direction),
+        image[None],
+        config.tile,
+        config.overlap,
+    )[0]
+
+
+def _of_several(name: str, taken: set[str]) -> str:
+    """A name whose format holds several pages, and that is no other image's."""
+    if Path(name).suffix.lower() in SEVERAL:
+        return name
+    while (name := f"{name}.png") in taken:
+        pass
+    return name

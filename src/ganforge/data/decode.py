@@ -6,8 +6,8 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -60,36 +60,45 @@ BROKEN = (
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """Decode a file's bytes, oriented; raises one of ``BROKEN``, for too many pixels as well."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            note_depth(image)
-            if image.format in PAGED and (pages := count_pages(image)) > 1:
-                image.info["pages"] = pages
-            image.load()
-            return ImageOps.exif_transpose(image)
+    """Decode a file's bytes, oriented; raises one of ``BROKEN``, for too many pixels as well.
+
+    ``info`` tells of more than one page, and of more than eight bits (``note_depth``).
+    """
+    with _strict(), _opened(data) as image:
+        note_depth(image)
+        if (pages := len(_pages(image))) > 1:
+            image.info["pages"] = pages
+        image.load()
+        return ImageOps.exif_transpose(image)
 
 
 def open_pages(data: bytes) -> Iterator[Image.Image]:
     """Decode every page or frame of a file, oriented; raises as ``open_picture`` does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            for page in full_pages(image):
+    with _strict():
+        image = _opened(data)
+    with image:
+        for page in _pages(image):
+            with _strict():
                 image.seek(page)
                 note_depth(image)
                 image.load()
-                yield ImageOps.exif_transpose(image)
+                decoded = ImageOps.exif_transpose(image)
+            yield decoded
 
 
-def count_pages(image: Image.Image) -> int:
-    """How many pages or frames an opened file has; smaller copies of a page are none."""
-    return len(full_pages(image))
+@contextmanager
+def _strict() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
-def full_pages(image: Image.Image) -> list[int]:
-    """Numbers of the pages or frames of an opened file."""
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _pages(image: Image.Image) -> list[int]:
+    """Numbers of the pages or frames of an opened file; smaller copies of a page are none."""
     if image.format not in PAGED:
         return [0]
     count = image.n_frames
@@ -152,13 +161,15 @@ class Decoded:
 class Levels:
     """Black and white of a listing's deep grey images, found when the first of them is met.
 
-    ``fixed`` are the ranges that the user gave with ``key``.
+    ``fixed`` are the ranges that the user gave with ``key``; ``chosen`` are all names that count,
+    where those are not the listing's.
     """
 
     listing: Listing
     fixed: Ranges | None = None
     key: str | None = None
     workers: int | None = None
+    chosen: Sequence[str] | None = None
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -167,7 +178,8 @@ class Levels:
             return self.fixed
         work = partial(_depths, self.listing.root, self.listing.stamp)
         what = "reading grey levels"
-        seen = merged(map_chunks(work, self.listing.names, what, self.workers))
+        names = self.listing.names if self.chosen is None else self.chosen
+        seen = merged(map_chunks(work, names, what, self.workers))
         ranges = ranges_of(seen, str(self.listing.root), self.key)
         if sentence := told(ranges, seen, self.key):
             tell(f"'{self.listing.root}': {sentence}.")
@@ -204,13 +216,9 @@ def decode_files(
     if bad and on_bad == "raise":
         for decoded in decode(others, what="reading the other images"):
             bad += decoded.bad
-        raise _unreadable(listing, bad, skip_key)
+        raise unreadable(listing, bad, skip_key)
     if pages:
-        shown = some([f"{name} {count}" for name, count in pages.items()])
-        tell(
-            f"{len(pages)} of {len(names)} images have several pages or frames ({shown}; "
-            f"{sum(pages.values())} in all): the first of each is used."
-        )
+        tell(pages_sentence(pages, len(names)))
 
 
 def _refuse_cut(
@@ -240,12 +248,22 @@ def _refuse_cut(
             if time.monotonic() > end:
                 break
     unseen = len(rest) - looked
-    raise _unreadable(listing, bad, skip_key, f" ({unseen} were not decoded)" if unseen else "")
+    raise unreadable(listing, bad, skip_key, f" ({unseen} were not decoded)" if unseen else "")
 
 
-def _unreadable(
-    listing: Listing, bad: list[str], skip_key: str | None, more: str = ""
+def pages_sentence(pages: Mapping[str, int], count: int) -> str:
+    """What is said where one picture a file is wanted, and some have several."""
+    shown = some([f"{name} {several}" for name, several in pages.items()])
+    return (
+        f"{len(pages)} of {count} images have several pages or frames ({shown}; "
+        f"{sum(pages.values())} in all): the first of each is used."
+    )
+
+
+def unreadable(
+    listing: Listing, bad: list[str], skip_key: str | None = None, more: str = ""
 ) -> DamagedFileError:
+    """The error that names what cannot be read."""
     skip = f", or leave out all such images with {skip_key}=skip" if skip_key else ""
     what, them = ("An image", "it") if len(bad) == 1 else (f"{len(bad)} images", "them")
     return DamagedFileError(

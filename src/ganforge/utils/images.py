@@ -58,6 +58,19 @@ def save_image(image: Tensor, path: Path) -> None:
         to_pil(image).save(temporary, quality=JPEG_QUALITY)
 
 
+def save_pages(
+    images: Sequence[Tensor], path: Path, milliseconds: Sequence[float] | None = None
+) -> None:
+    """Write uint8 ``C×H×W`` images atomically as the pages or frames of one TIFF, PNG or WebP.
+
+    ``milliseconds`` says how long each is shown, for ever again; None for pages.
+    """
+    first, *rest = [to_pil(image) for image in images]
+    times = {} if milliseconds is None else {"duration": list(milliseconds), "loop": 0}
+    with atomic_path(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, quality=JPEG_QUALITY, **times)
+
+
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:
     """Write an endless GIF atomically; the last frame stays for a second and a half."""
     durations = [milliseconds] * (len(frames) - 1) + [1500]

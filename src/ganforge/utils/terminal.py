@@ -86,6 +86,5 @@ def telling(what: str) -> Iterator[None]:
 
 def tell(text: str) -> None:
     """Say one line of what happened beside the work itself, on standard error, as it is."""
-
     escaped = text.encode("utf-8", "backslashreplace").decode()
     terminal(stderr=True, soft_wrap=True).print(escaped)
