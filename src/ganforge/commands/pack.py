@@ -1,9 +1,11 @@
 """``ganforge pack``: write a data set as an indexed stream."""
 
 import shutil
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from ganforge.commands.common import build
@@ -22,13 +24,30 @@ def pack(config: DictConfig) -> None:
     if "source" not in config.data or "size" not in config.data:
         raise UserError(f"data={config.data.name} has no images of one source that can be packed")
     source, size, channels = build(config.data.source), config.data.size, config.data.channels
-    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with _place_beside(output) as temporary:
         counts = write_stream(source, size, channels, temporary, config.chunk_mb)
         temporary.replace(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     _report(output, counts, size, channels)
+
+
+@contextmanager
+def _place_beside(output: Path) -> Iterator[Path]:
+    """A new folder beside ``output`` for one process; what a killed one left there is cleared."""
+    place = output.with_name(f".{output.name}.packing")
+    place.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"output={output} is being packed by another process: wait for its end, or stop it"
+        ) from error
+    try:
+        shutil.rmtree(place / "set", ignore_errors=True)
+        yield place / "set"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        lock.release()
 
 
 def _report(output: Path, counts: dict[str, int], size: int, channels: int) -> None:

@@ -150,6 +150,14 @@ def _stop(children: list[subprocess.Popen]) -> None:
             child.kill()
 
 
+def _end_with(parent: int) -> None:
+    """End when the first process has, whatever ended that: this one may wait for it for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    time.sleep(GRACE)  # most often this process notices by itself, and says so
+    os._exit(1)
+
+
 def main() -> None:
     """Train as one of the further processes: ``python -m ganforge.commands.processes CONFIG``."""
     from ganforge.cli import explain_and_exit
@@ -157,6 +165,7 @@ def main() -> None:
     from ganforge.utils.terminal import open_for_any_text
 
     open_for_any_text()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         train(OmegaConf.load(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's

@@ -1,14 +1,16 @@
 """Work in a pool of processes, in order, with a progress bar on stderr."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from types import ModuleType
 from typing import TypeVar
 
@@ -95,16 +97,32 @@ def _results(
     if workers < 2 or count < WORTH_A_POOL:
         yield from map(function, parts)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         try:
             yield from _bounded(pool, function, parts, ahead=4 * workers)
         except BrokenProcessPool as error:
+            time.sleep(0.5)  # a signal to all of these processes interrupts this one as well
             raise UserError(
                 "A process that prepares the images was stopped, perhaps for want of memory: "
                 "try data.source.workers=1."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when its parent has, whatever ended that; Ctrl-C is for the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _cores() -> int:
