@@ -66,7 +66,10 @@ def run_command(name: str) -> None:
         )
         try:
             import_module("ganforge.commands.checks").check_settings(config)
-            return command(config)
+            if name != "train":
+                return command(config)
+            with import_module("ganforge.commands.claim").claimed(config):
+                return command(config)
         except Exception as error:
             if multirun:
                 raise
@@ -76,10 +79,24 @@ def run_command(name: str) -> None:
 
 
 def main() -> None:
-    """Entry point: errors of the user are one sentence and exit code 2, damaged files 3."""
+    """Entry point: signals are obeyed from here on, and end in a sentence as errors do."""
+    from ganforge.utils.stops import StopRequestedError, stoppable
     from ganforge.utils.terminal import open_for_any_text
 
-    open_for_any_text()
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    with stoppable():
+        try:
+            open_for_any_text()
+            run()
+        except StopRequestedError as stop:
+            if name not in ("train", "job"):
+                fail("interrupted", 128 + stop.number)
+            kept = "what was saved is kept, and the same command with resume=auto goes on"
+            fail(f"{stop.signal}: stopped; {kept}", 75)
+
+
+def run() -> None:
+    """Run one command: errors of the user are one sentence and exit code 2, damaged files 3."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -158,10 +175,12 @@ def for_this_rank(arguments: list[str]) -> list[str]:
 
     Each of them composes the configuration; the first one alone has a folder and writes into it.
     """
-    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
-        return arguments
+    from ganforge.commands.cluster import rank_of_start
+
     named = any(word.startswith("hydra.run.dir=") for word in arguments)
-    return [*arguments, "hydra.output_subdir=null", *([] if named else ["hydra.run.dir=."])]
+    if named or rank_of_start() == 0:
+        return arguments
+    return [*arguments, "hydra.run.dir=."]
 
 
 def explain_and_exit(error: Exception) -> NoReturn:

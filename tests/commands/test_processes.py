@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from lightning.pytorch import Trainer
 
-from ganforge.cli import for_this_rank
 from ganforge.commands.devices import SharedBatchNorm, batch_norm_options, pick_precision
 from ganforge.commands.processes import further_processes
 from ganforge.utils.errors import LostProcessError, UserError
@@ -141,14 +140,6 @@ def test_one_process_that_fails_ends_all(tmp_path):
     assert done.returncode != 0
     assert "no more room" in done.stderr
     assert "process 1 (exit code 1)" in done.stderr
-
-
-def test_only_the_first_rank_has_a_folder(monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    assert for_this_rank(["seed=1"]) == ["seed=1", "hydra.output_subdir=null", "hydra.run.dir=."]
-    assert for_this_rank(["hydra.run.dir=x"]) == ["hydra.run.dir=x", "hydra.output_subdir=null"]
-    monkeypatch.setenv("RANK", "0")
-    assert for_this_rank(["seed=1"]) == ["seed=1"]
 
 
 def test_more_nodes_need_somebody_who_starts_their_processes(tmp_path):

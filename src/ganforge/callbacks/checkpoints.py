@@ -18,6 +18,7 @@ from ganforge.callbacks.stop_signals import StopSignals
 from ganforge.utils.checkpoint_files import replace_checkpoint
 from ganforge.utils.errors import PreemptedError, UserError
 from ganforge.utils.files import PARTIAL, explained_writing, file_sha256
+from ganforge.utils.runs import Run, link_latest
 
 
 class Checkpoints(Periodic):
@@ -42,6 +43,8 @@ class Checkpoints(Periodic):
         self.folder = Path(folder)
         self.best_step: int | None = None
         self._stop = StopSignals(signals)
+        self._ended: int | None = None
+        self._linked = False
         self._stopped_by: str | None = None
         self._stopped_well = True
         self._pending: dict[str, str] = {}
@@ -95,10 +98,16 @@ class Checkpoints(Periodic):
                 self._act_once(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what training ended with: even of a step that was saved, others acted since."""
+        """Save what training ended with: even of a step that was saved, others acted since.
+
+        What a run leaves beside it is made afterwards, of this state and of files: again by a run
+        that is gone on with, where a kill came between.
+        """
+        self._ended = trainer.max_steps
         self._save_if_best(trainer)
         self.act(trainer, pl_module, trainer.global_step)
         self._publish(trainer)
+        self._stop.remove()  # from now on a stop loses nothing
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave nothing behind that is not finished."""
@@ -148,10 +157,13 @@ class Checkpoints(Periodic):
         flush(trainer.loggers)
         for name, sha256 in pending.items():
             replace_checkpoint(self._temporary(name), self.folder / f"{name}.ckpt", sha256)
+        if not self._linked:  # there is something to use
+            link_latest(Run(self.folder.parent))
+            self._linked = True
 
     def state_dict(self) -> dict[str, Any]:
-        """Which step the best state is of."""
-        return {"best_step": self.best_step}
+        """Which step the best state is of, and how many were asked for when none was to follow."""
+        return {"best_step": self.best_step, "ended": self._ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the best step back."""

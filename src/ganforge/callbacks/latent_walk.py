@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganforge.callbacks.ema import averaged
 from ganforge.latent.interpolation import slerp
 from ganforge.utils.images import grid, save_gif, to_pil
+from ganforge.utils.terminal import told_if_slow
 
 
 class LatentWalk(Callback):
@@ -53,7 +54,8 @@ class LatentWalk(Callback):
                     scale = max(1, self.smallest_side // (images.shape[-1] * self.columns))
                     pictures.append(to_pil(grid(images, self.columns, scale=scale)))
         path = self.folder / "walk.gif"
-        save_gif(pictures, path)
+        with told_if_slow(f"joining {len(pictures)} pictures into {path.name}"):
+            save_gif(pictures, path)
         for logger in trainer.loggers:
             if hasattr(logger, "log_video"):
                 logger.log_video(

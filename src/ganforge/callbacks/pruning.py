@@ -62,6 +62,14 @@ class OptunaPruning(Callback):
         if self.pruned:
             trainer.should_stop = True
 
+    def state_dict(self) -> dict[str, Any]:
+        """Whether it has stopped the run."""
+        return {"pruned": self.pruned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take that back."""
+        self.pruned = state_dict["pruned"]
+
     def _find(self) -> Any:
         """The running trial with this run's parameters; equal ones train equally."""
         import optuna

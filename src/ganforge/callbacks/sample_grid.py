@@ -10,6 +10,7 @@ from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
 from ganforge.utils.images import grid, join_gif, save_image, to_pil
+from ganforge.utils.runs import by_number
 
 
 class SampleGrid(Periodic):
@@ -57,9 +58,8 @@ class SampleGrid(Periodic):
         z = module.draw_latents(self.rows, rng).repeat_interleave(columns, dim=0)
         return columns, module.generate(z, torch.arange(columns).repeat(self.rows))
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the last grid and join at most ``most_frames``, evenly spaced, into a GIF."""
-        super().on_train_end(trainer, pl_module)
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Join at most ``most_frames`` grids, evenly spaced, into a GIF: all else is saved."""
         if trainer.is_global_zero:
-            pictures = sorted(self.folder.glob("step_*.png"))
+            pictures = by_number(self.folder.glob("step_*.png"))
             join_gif(pictures, self.folder / "training.gif", self.most_frames)

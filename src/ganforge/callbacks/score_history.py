@@ -11,6 +11,7 @@ from ganforge.callbacks.judge import Judge
 from ganforge.callbacks.lookup import callback_of
 from ganforge.metrics.protocol import Score
 from ganforge.utils.files import write_json
+from ganforge.utils.terminal import told_if_slow
 
 
 class ScoreHistory(Judge):
@@ -69,6 +70,11 @@ class ScoreHistory(Judge):
             for logger in trainer.loggers:
                 logger.log_metrics({**values, "kimg": pl_module.images_seen / 1000}, step=step)
             write_json([score.to_dict() for score in self.history], self.path)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score what training ended with."""
+        with told_if_slow("scoring what training ended with"):
+            super().on_train_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         """The scores so far, as JSON: a checkpoint holds plain values only."""

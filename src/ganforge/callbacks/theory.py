@@ -1,5 +1,6 @@
 """The theory made visible: what both players do on distributions whose truth is known."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import join_gif
 from ganforge.utils.modes import evaluating
+from ganforge.utils.runs import by_number
 
 DATA, FAKE, CRITIC = "#222222", "#2a9d5c", "#3366cc"
 
@@ -35,6 +37,7 @@ class TheoryFigure(Judge):
         self.n_samples = n_samples
         self.seed = seed
         self.readings: dict[str, float] = {}
+        self._missed = 0  # modes
         self._measured: tuple[int, Protocol] | None = None
 
     @property
@@ -91,11 +94,25 @@ class TheoryFigure(Judge):
             seed=self.seed,
         )
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the last frame and write the GIF."""
-        super().on_train_end(trainer, pl_module)
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Write the GIF: all else is saved."""
         if trainer.is_global_zero:
-            join_gif(sorted(self.folder.glob("step_*.png")), self.folder / "training.gif")
+            join_gif(by_number(self.folder.glob("step_*.png")), self.folder / "training.gif")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured last: a run is judged by it."""
+        step, protocol = self._measured or (None, None)
+        told = json.dumps(protocol.to_dict()) if protocol else None
+        return {
+            "readings": dict(self.readings), "missed": self._missed, "step": step, "protocol": told
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.readings, self._missed = state_dict["readings"], state_dict["missed"]
+        if state_dict["protocol"] is not None:
+            protocol = Protocol.from_dict(json.loads(state_dict["protocol"]))
+            self._measured = state_dict["step"], protocol
 
 
 def critic_probability(module: LightningModule, points: Tensor) -> Tensor:

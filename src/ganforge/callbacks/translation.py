@@ -13,7 +13,8 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
 from ganforge.utils.captions import GAP, with_captions
 from ganforge.utils.files import atomic_path
-from ganforge.utils.images import grid, save_gif, to_pil
+from ganforge.utils.images import grid, join_gif, to_pil
+from ganforge.utils.runs import by_number
 
 
 class TranslationGrid(Periodic):
@@ -52,14 +53,12 @@ class TranslationGrid(Periodic):
                 picture.save(temporary)
             log_picture(trainer.loggers, f"samples/{way}", picture, step)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the last grids and join each direction's into a GIF."""
-        super().on_train_end(trainer, pl_module)
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Join each direction's grids into a GIF: all else is saved."""
         if not trainer.is_global_zero:
             return
         for way in {path.stem.rpartition("_")[0] for path in self.folder.glob("*_to_*_*.png")}:
-            frames = [Image.open(path) for path in sorted(self.folder.glob(f"{way}_*.png"))]
-            save_gif(frames, self.folder / f"{way}.gif")
+            join_gif(by_number(self.folder.glob(f"{way}_*.png")), self.folder / f"{way}.gif")
 
 
 def draw_panels(columns: dict[str, Tensor], smallest_side: int = 512) -> Image.Image:

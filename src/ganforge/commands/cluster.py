@@ -12,6 +12,11 @@ def started_together() -> int:
     return int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_STEP_NUM_TASKS") or 1)
 
 
+def rank_of_start() -> int:
+    """The number of this process among those; 0 writes."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0)
+
+
 def requeue_in_slurm() -> str:
     """Put this SLURM job into the queue again, as ``resume=auto`` asks; returns what was done."""
     job = os.environ.get("SLURM_JOB_ID")

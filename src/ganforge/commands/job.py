@@ -1,7 +1,6 @@
 """One job of a sweep: trains from the configuration in its folder, in a process of its own."""
 
 import os
-import shutil
 from pathlib import Path
 
 from hydra.core.utils import setup_globals
@@ -9,7 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.commands.checks import check_settings
 from ganforge.commands.common import read_config
-from ganforge.commands.resume import newest_state
 from ganforge.commands.train import train
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
@@ -42,9 +40,5 @@ def _configuration(run: Run) -> DictConfig:
         "hydra", lambda key: OmegaConf.select(hydra.hydra, key), replace=True
     )
     if run.checkpoints.is_dir():
-        state = newest_state(run)
-        if state is not None and state.step >= config.trainer.max_steps:
-            # Killed between its last step and its outcome; there is no step left to go on with.
-            shutil.rmtree(run.checkpoints)
         config.resume.run = str(run.folder)
     return config

@@ -12,7 +12,7 @@ from ganforge.commands.ranking_page import note, section, write_page
 from ganforge.commands.report import protocol_line, shown
 from ganforge.metrics.protocol import Measure, Score, told
 from ganforge.utils.errors import GanforgeError, UserError
-from ganforge.utils.runs import Run
+from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import terminal
 
 
@@ -45,7 +45,7 @@ def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
     for folder in config.runs:
         if not Path(folder).expanduser().is_dir():
             raise UserError(f"{folder} is not a folder: ganforge leaderboard outputs")
-        for path in sorted(Path(folder).expanduser().rglob(".hydra/config.yaml")):
+        for path in by_number(Path(folder).expanduser().rglob(".hydra/config.yaml")):
             run = Run(path.parents[1])
             if run.folder.is_symlink():
                 continue  # outputs/latest

@@ -31,7 +31,9 @@ def locked(run: Run) -> Iterator[None]:
 
 
 def is_locked(run: Run) -> bool:
-    """Whether a process trains in the run's folder now."""
+    """Whether a process trains in the run's folder now; nothing is written to find out."""
+    if not (run.folder / ".lock").is_file():
+        return False
     try:
         with _lock(run).acquire(timeout=0):
             return False

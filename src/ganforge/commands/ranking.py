@@ -19,7 +19,7 @@ from ganforge.commands.common import read_config
 from ganforge.commands.report import BETTER
 from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.utils.errors import DamagedFileError, UserError
-from ganforge.utils.runs import Run
+from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command
 
 LOGGED = ("latent_walk", "speed")  # callbacks that logger=wandb adds: they change no weight
@@ -62,7 +62,7 @@ class Scored:
     @property
     def picture(self) -> Path | None:
         """The newest grid of samples."""
-        return max(self.run.samples.glob("*.png"), default=None)
+        return next(reversed(by_number(self.run.samples.glob("*.png"))), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
-from ganforge.utils.runs import Run
+from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command, shown, terminal, typed
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
@@ -114,7 +114,7 @@ def _moments(history: ScoreHistory) -> dict[str, list[Score]]:
 
 def _results(run: Run) -> Iterable[tuple[str, Path]]:
     """What the run left, in the order in which a user looks."""
-    pictures = sorted(run.samples.glob("*.png"))
+    pictures = by_number(run.samples.glob("*.png"))
     candidates = [
         ("last pictures", pictures[-1] if pictures else run.samples / "none"),
         ("training as GIF", next(iter(sorted(run.samples.glob("*.gif"))), run.samples / "none")),

@@ -4,6 +4,7 @@
 ``resume.auto=true``.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.commands.arguments import quoted, unquoted
 from ganforge.commands.cluster import started_together
+from ganforge.commands.places import absolute_overrides, with_absolute_places
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import atomic_path, remove_partials
@@ -22,7 +24,8 @@ from ganforge.utils.runs import Run, find_run
 
 FREE = ("resume", "paths")
 """Keys that may differ: where things lie on this machine, and resuming itself."""
-FOLDER = "hydra.run.dir="
+FOLDER, OUTPUT = "hydra.run.dir=", "paths.output_dir="
+MULTIRUN = ("-m", "--multirun")
 
 
 def complete_arguments(arguments: Sequence[str]) -> list[str]:
@@ -32,10 +35,18 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
     folder, where Hydra writes nothing.
     """
     words = [_spelled_out(word) for word in arguments]
+    if not any(word in MULTIRUN for word in words):  # one folder, whichever key names it
+        words = [word.replace(OUTPUT, FOLDER, 1) if word.startswith(OUTPUT) else word
+                 for word in words]  # fmt: skip
+    elif any(word.startswith(OUTPUT) for word in words):
+        raise UserError(
+            "paths.output_dir is the folder of one run, and a sweep's jobs have one each: name "
+            "that of the sweep, hydra.sweep.dir=FOLDER"
+        )
     asked = [word for word in words if word.startswith(("resume.run=", "resume.auto="))]
     if not asked:
-        return list(arguments)
-    if any(word in ("-m", "--multirun") for word in words):
+        return words
+    if any(word in MULTIRUN for word in words):
         raise UserError("resume= goes on with one run: leave --multirun away")
     if asked == ["resume.auto=true"]:
         folder = _folder_to_continue(words)
@@ -56,7 +67,7 @@ def _spelled_out(word: str) -> str:
 def _into(folder: Path) -> list[str]:
     """Overrides that put Hydra's job into ``folder``."""
     path = quoted(str(folder))
-    return [f"resume.run={path}", f"{FOLDER}{path}", "hydra.output_subdir=null"]
+    return [f"resume.run={path}", f"{FOLDER}{path}"]
 
 
 def _overrides_of(run: Run) -> list[str]:
@@ -103,8 +114,7 @@ def _can_go_on(run: Run, config: DictConfig) -> bool:
     refused = [key for key in differences(saved, config) if not _allowed(key, config)]
     if refused or is_locked(run):
         return False
-    state = newest_state(run)
-    return state is None or state.step < config.trainer.max_steps
+    return not is_finished(run, config)
 
 
 def _composed(words: Sequence[str]) -> DictConfig:
@@ -137,10 +147,15 @@ def _without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 @dataclass(frozen=True)
 class State:
-    """A checkpoint that can be gone on from, and the step it was made after."""
+    """A checkpoint that can be gone on from, and the step it was made after.
+
+    ``ended`` is the number of steps that were asked for where training was through by then, perhaps
+    early; None where steps were to follow.
+    """
 
     path: Path
     step: int
+    ended: int | None = None
 
 
 def newest_state(run: Run, say: Any = None) -> State | None:
@@ -148,9 +163,46 @@ def newest_state(run: Run, say: Any = None) -> State | None:
 
     One from before the first step is none: what happens before that step would happen twice.
     """
-    found = [state for name in NAMES if (state := _state(run.checkpoints / name, say))]
-    newest = max(found, key=lambda state: state.step, default=None)
+    found = _states(run, say)
+    newest = max(found, key=lambda state: (state.step, state.ended is not None), default=None)
     return newest if newest and newest.step > 0 else None
+
+
+def _states(run: Run, say: Any) -> list[State]:
+    return [state for name in NAMES if (state := _state(run.checkpoints / name, say))]
+
+
+def is_finished(run: Run, config: DictConfig) -> bool:
+    """Whether nothing is left to do of a run: neither a step nor what follows the last one."""
+    state = newest_state(run)
+    return has_ended(state, config) and has_outcome(run)
+
+
+def has_outcome(run: Run) -> bool:
+    """Whether a training came to its very end."""
+    try:
+        return "error" not in json.loads(run.outcome.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def has_ended(state: State | None, config: DictConfig) -> bool:
+    """Whether a state has all steps, or fewer where training was stopped early for good."""
+    steps = config.trainer.max_steps
+    return state is not None and (0 < steps <= state.step or state.ended == steps)
+
+
+def state_to_train_from(run: Run, config: DictConfig, say: Any = None) -> State | None:
+    """The state that a run goes on from, the same on all processes.
+
+    A kill in between may leave the best state of the last step without that which training ended
+    with: then the last steps are taken again.
+    """
+    state = newest_state(run, say)
+    if state is None or state.step != config.trainer.max_steps or state.ended is not None:
+        return state
+    before = [each for each in _states(run, None) if 0 < each.step < state.step]
+    return max(before, key=lambda each: each.step, default=state)
 
 
 def _state(path: Path, say: Any) -> State | None:
@@ -160,8 +212,9 @@ def _state(path: Path, say: Any) -> State | None:
         return None
     if is_good(path) is not False:
         try:
-            step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-            return State(path, int(step))
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            ended = state["callbacks"].get("Checkpoints", {}).get("ended")
+            return State(path, int(state["global_step"]), ended)
         except Exception:  # noqa: BLE001 - whatever a damaged file raises
             pass
     if say is not None:
@@ -183,8 +236,10 @@ def state_to_continue(config: DictConfig) -> State | None:
             f"{run.folder} was trained with another configuration ({told}): leave it as it was, or "
             f"allow it with resume.allow_change=[{','.join(sorted(refused))}]"
         )
-    state = newest_state(run, say=lambda text: print(f"ganforge: {text}", file=sys.stderr))
-    if state is not None and state.step >= config.trainer.max_steps:
+    state = state_to_train_from(
+        run, config, say=lambda text: print(f"ganforge: {text}", file=sys.stderr)
+    )
+    if state is not None and is_finished(run, config):
         raise UserError(
             f"{run.folder} is finished ({state.step} steps): to go on, give more steps: "
             f"trainer.max_steps={2 * state.step} resume.allow_change=[trainer.max_steps]"
@@ -196,12 +251,14 @@ def prepare_folder(config: DictConfig) -> None:
     """Clear what a kill left half written, and keep a changed configuration."""
     run = Run(Path(config.resume.run))
     remove_partials(run.folder)
+    run.outcome.unlink(missing_ok=True)  # of an earlier end
     if not differences(_saved(run), config):
         return
     from hydra.core.hydra_config import HydraConfig
 
     kept = OmegaConf.merge(config, {"resume": {"run": None, "auto": False, "allow_change": []}})
     words = [w for w in HydraConfig.get().overrides.task if not w.startswith("resume")]
+    words, kept = absolute_overrides(words, kept), with_absolute_places(kept)
     for path, content in ((run.config, kept), (run.config.with_name("overrides.yaml"), words)):
         with atomic_path(path) as temporary:
             OmegaConf.save(OmegaConf.create(content), temporary)
@@ -215,7 +272,9 @@ def _saved(run: Run) -> DictConfig:
 
 def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     """What differs by dotted key, unresolved: the old value and the new one, None where missing."""
-    a, b = (dict(_flat(OmegaConf.to_container(each, resolve=False))) for each in (old, new))
+    placed = [OmegaConf.to_container(with_absolute_places(each), resolve=False)
+              for each in (old, new)]  # fmt: skip
+    a, b = (dict(_flat(each)) for each in placed)
     keys = [key for key in {**a, **b} if key.split(".")[0] not in FREE]
     return {key: (a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)}
 

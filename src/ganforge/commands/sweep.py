@@ -22,6 +22,7 @@ from ganforge.commands.arguments import quoted, unquoted
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
+from ganforge.utils.runs import Run
 
 MULTIRUN = ("-m", "--multirun")
 
@@ -35,16 +36,22 @@ class OneFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **options: object) -> None:  # noqa: ARG002
         """Settle the folder before sweepers and launchers ask for it."""
+        from ganforge.commands.claim import free_sweep_folder
+
         HydraConfig.instance().set_config(config.copy())
         with read_write(config), open_dict(config):
-            config.hydra.sweep.dir = config.hydra.sweep.dir  # what it resolves to now
+            config.hydra.sweep.dir = str(free_sweep_folder(config))
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(config.hydra.sweep.dir)}")
 
 
 def prepare_job(config: DictConfig) -> Path:
-    """Return the folder that Hydra wrote the configuration into, once that is known to resolve."""
+    """Write the configuration into the job's folder once it is known to resolve."""
+    from ganforge.commands.claim import write_configuration
+
     OmegaConf.resolve(config.copy())
-    return Path(HydraConfig.get().runtime.output_dir)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    write_configuration(Run(folder).config.parent, config)
+    return folder
 
 
 def run_here(config: DictConfig) -> float | None:

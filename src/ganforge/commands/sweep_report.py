@@ -10,6 +10,7 @@ from rich.table import Table
 from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.ranking import Board, Place, boards, rank, short_names, varied
 from ganforge.utils.files import atomic_path
+from ganforge.utils.runs import by_number
 from ganforge.utils.terminal import command, shown, terminal, typed
 
 
@@ -104,7 +105,7 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
             line = f"  job {job.number} {job.record.state}: {job.record.told}"
             console.print(line, soft_wrap=True)
     for what, files in (("ranking", "ranking.txt"), ("picture", "parallel*.png")):
-        for path in sorted(sweep.folder.glob(files)):
+        for path in by_number(sweep.folder.glob(files)):
             console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
     console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)
     resume = command(typed("ganforge"), "train", f"resume_sweep={shown(sweep.folder)}")

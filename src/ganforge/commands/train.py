@@ -22,13 +22,14 @@ from ganforge.commands.processes import further_processes
 from ganforge.commands.report import print_training_report, shown
 from ganforge.commands.resume import (
     State,
-    newest_state,
+    has_ended,
     prepare_folder,
     state_to_continue,
+    state_to_train_from,
 )
 from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
-from ganforge.utils.terminal import telling
+from ganforge.utils.terminal import telling, told_if_slow
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
 QUIET = (
@@ -72,13 +73,13 @@ def train(config: DictConfig) -> float | None:
     folder = OmegaConf.select(config, "resume.run")
     run = Run(Path(folder or config.paths.output_dir))
     if rank_zero_only.rank:  # the first process has the lock, checks and writes
-        return _fit(config, run, newest_state(run) if folder else None)
+        return _fit(config, run, state_to_train_from(run, config) if folder else None)
     with locked(run):
         if not folder:
             return _fit(config, run, None)
         state = state_to_continue(config)
         prepare_folder(config)
-        print(f"Going on with {shown(run.folder)} after step {state.step if state else 0}.")
+        print(_how_it_goes_on(run, state, config))
         return _fit(config, run, state, forget_after=state.step if state else -1)
 
 
@@ -90,10 +91,8 @@ def _fit(
     try:
         seed_everything(config.seed, workers=True, verbose=False)
         module, data = build(config.model), build(config.data)
-        trainer = build_trainer(config, run, forget_after)
+        trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)
         log_config(trainer, config)
-        if trainer.is_global_zero:
-            link_latest(run)
         checkpoint = state.path if state else None
         with further_processes(trainer, config, run):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -109,10 +108,26 @@ def _fit(
         finish_wandb(exit_code)
     if not trainer.is_global_zero:
         return None
+    link_latest(run)
     value = record_outcome(run, trainer)
     with telling("the report"):
         print_training_report(run, trainer, module)
     return value
+
+
+def _of_what_is_left(config: DictConfig, state: State | None) -> DictConfig:
+    """The same, or no further step where training had ended: what follows it is done again."""
+    if not has_ended(state, config):
+        return config
+    config = config.copy()
+    config.trainer.max_steps = state.step
+    return config
+
+
+def _how_it_goes_on(run: Run, state: State | None, config: DictConfig) -> str:
+    if has_ended(state, config):
+        return f"Finishing {shown(run.folder)}: its training ended with step {state.step}."
+    return f"Going on with {shown(run.folder)} after step {state.step if state else 0}."
 
 
 def keep_quiet() -> None:
@@ -134,4 +149,5 @@ def log_config(trainer: Trainer, config: DictConfig) -> None:
 def finish_wandb(exit_code: int) -> None:
     """End a W&B run, so that the next job of this process gets one of its own."""
     if "wandb" in sys.modules:
-        sys.modules["wandb"].finish(exit_code=exit_code)
+        with told_if_slow("handing the rest to W&B"):
+            sys.modules["wandb"].finish(exit_code=exit_code)

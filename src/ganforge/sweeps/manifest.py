@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from ganforge.sweeps.process import Record, read_record, still_runs
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
+from ganforge.utils.runs import by_number
 
 MANIFEST = "sweep.json"
 
@@ -54,7 +55,7 @@ class Sweep:
         self.command = list(command)
         self.trials = trials
         self.jobs = list(jobs)
-        self._unclaimed = list(self.jobs)
+        self._unclaimed = [job.number for job in self.jobs]
 
     @classmethod
     def create(cls, folder: Path, command: Sequence[str], trials: int | None) -> "Sweep":
@@ -62,13 +63,15 @@ class Sweep:
 
         Raises UserError where there is one already.
         """
-        if (folder / MANIFEST).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / MANIFEST).touch(exist_ok=False)
+        except FileExistsError as error:
             raise UserError(
                 f"{folder} holds a sweep already: go on with it by "
                 f"{command('ganforge', 'train', f'resume_sweep={folder}')}, "
                 "or choose another hydra.sweep.dir"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
+            ) from error
         sweep = cls(folder, command, trials=trials)
         sweep.write()
         return sweep
@@ -79,7 +82,7 @@ class Sweep:
         folder = Path(folder).expanduser()
         path = folder / MANIFEST
         if not path.is_file():
-            near = sorted(found.parent.name for found in folder.parent.glob(f"*/{MANIFEST}"))
+            near = [path.parent.name for path in by_number(folder.parent.glob(f"*/{MANIFEST}"))]
             hint = (
                 f"sweeps in {folder.parent}: {', '.join(near[-5:])}"
                 if near
@@ -105,10 +108,10 @@ class Sweep:
 
     def claim(self, overrides: Sequence[str]) -> Job:
         """The job with these overrides: one of an earlier session, or a new one."""
-        for job in self._unclaimed:
-            if sorted(job.overrides) == sorted(overrides):
-                self._unclaimed.remove(job)
-                return job
+        for number in self._unclaimed:
+            if sorted(self.jobs[number].overrides) == sorted(overrides):
+                self._unclaimed.remove(number)
+                return self.jobs[number]
         job = Job(len(self.jobs), tuple(overrides))
         self.jobs.append(job)
         return job

@@ -52,10 +52,10 @@ class JobProcess:
         self.log = folder / LOG
         self._started = time.monotonic()
         self._stopped: str | None = None
-        Run(folder).outcome.unlink(missing_ok=True)
-        _write(folder, Record("running", log=str(self.log)))
         with self.log.open("ab") as log:
-            _lock(log)
+            _lock(log)  # first of all: where an earlier process of the job lives, all is its
+            Run(folder).outcome.unlink(missing_ok=True)
+            _write(folder, Record("running", log=str(self.log)))
             # A session of its own: Ctrl-C reaches the job once, and all ranks of it.
             self._process = subprocess.Popen(
                 [*JOB, str(folder)],

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,8 +71,11 @@ def explained_writing(path: Path | str) -> Iterator[None]:
 
 def remove_partials(folder: Path) -> None:
     """Delete what a killed process was writing in ``folder`` and below; no one else may write."""
-    for leftover in folder.rglob(f"{PARTIAL}*"):
-        leftover.unlink(missing_ok=True)
+    for leftover in list(folder.rglob(f"{PARTIAL}*")):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_json(data: Any, path: Path | str) -> None:

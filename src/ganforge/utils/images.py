@@ -13,8 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.utils.files import atomic_path
+from ganforge.utils.terminal import told_if_slow
 
 JPEG_QUALITY = 95  # and WebP's; Pillow's own 75 shows blocks. Formats without loss ignore it.
+
+GIF_SIDE = 1024  # pixels: larger grids are made smaller
+PALETTE_FRAMES = 16  # that the colours of a GIF are chosen from
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -72,18 +76,40 @@ def save_pages(
 
 
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:
-    """Write an endless GIF atomically; the last frame stays for a second and a half."""
+    """Write an endless GIF atomically; the last frame stays for a second and a half.
+
+    All frames share one palette, chosen from all of them: one a frame costs twenty times as much.
+    """
     durations = [milliseconds] * (len(frames) - 1) + [1500]
-    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    colours = [frame.convert("RGB") for frame in frames]
+    palette = _strip(colours[::-1][:: math.ceil(len(colours) / PALETTE_FRAMES)]).quantize(256)
+    first, *rest = [c.quantize(palette=palette, dither=Image.Dither.NONE) for c in colours]
     with atomic_path(path) as temporary:
         first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
 
 
+def _strip(frames: Sequence[Image.Image]) -> Image.Image:
+    """Some frames one below the other, at half their sides: what a palette is chosen from."""
+    sizes = [(-(-frame.width // 2), -(-frame.height // 2)) for frame in frames]
+    nearest = Image.Resampling.NEAREST  # no colour that is not there
+    small = [frame.resize(size, nearest) for frame, size in zip(frames, sizes, strict=True)]
+    strip = Image.new("RGB", (max(f.width for f in small), sum(f.height for f in small)))
+    top = 0
+    for frame in small:
+        strip.paste(frame, (0, top))
+        top += frame.height
+    return strip
+
+
 def join_gif(pictures: Sequence[Path], path: Path, most_frames: int = 100) -> None:
     """Join image files into a GIF: at most ``most_frames``, evenly spaced, the last among them."""
+    if not pictures:
+        return
     stride = math.ceil(len(pictures) / most_frames)
     frames = []
-    for picture in pictures[::-1][::stride][::-1]:
-        with Image.open(picture) as frame:
-            frames.append(frame.copy())
-    save_gif(frames, path)
+    with told_if_slow(f"joining {-(-len(pictures) // stride)} pictures into {path.name}"):
+        for picture in pictures[::-1][::stride][::-1]:
+            with Image.open(picture) as frame:
+                frame.thumbnail((GIF_SIDE, GIF_SIDE))
+                frames.append(frame.copy())
+        save_gif(frames, path)

@@ -1,7 +1,10 @@
 """Where a run keeps what: the layout of ``outputs/<run>``."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ganforge.utils.errors import UserError
 
@@ -11,6 +14,13 @@ class Run:
     """The folder of one run and the places in it."""
 
     folder: Path
+
+    LEFT: ClassVar[tuple[str, ...]] = (
+        ".hydra", "checkpoints", "csv", "data.json", "diagnosis.jsonl", "evaluations", "health.png",
+        "metrics.jsonl", "model.safetensors", "multirun.yaml", "outcome.json", "samples",
+        "scores.json", "sweep.json", "tensorboard", "wandb", "wandb_id.txt",
+    )  # fmt: skip
+    """Names of what runs, sweeps and bundles leave: where one is, no other run may begin."""
 
     @property
     def config(self) -> Path:
@@ -31,6 +41,11 @@ class Run:
     def metrics(self) -> Path:
         """One JSON record a logging step."""
         return self.folder / "metrics.jsonl"
+
+    @property
+    def data(self) -> Path:
+        """Content hashes of the data that the run is trained on."""
+        return self.folder / "data.json"
 
     @property
     def scores(self) -> Path:
@@ -59,6 +74,15 @@ class Run:
         )
 
 
+def by_number(paths: Iterable[Path]) -> list[Path]:
+    """Files in the order of the numbers in their names: step 1,000,000 comes after 999,999."""
+    return sorted(paths, key=lambda path: [_part(part) for part in re.split(r"(\d+)", str(path))])
+
+
+def _part(text: str) -> tuple[int, str]:
+    return (int(text), "") if text.isdecimal() else (-1, text)
+
+
 def find_run(folder: str | Path) -> Run:
     """Return the run in ``folder``; raises UserError when there is none, naming those nearby."""
     folder = Path(folder).expanduser()
@@ -66,7 +90,7 @@ def find_run(folder: str | Path) -> Run:
     if run.config.is_file():
         return run
     parent = folder if folder.is_dir() else folder.parent
-    near = sorted(p.parent.parent.name for p in parent.glob("*/.hydra/config.yaml"))
+    near = [path.parents[1].name for path in by_number(parent.glob("*/.hydra/config.yaml"))]
     hint = f"; runs in {parent}: {', '.join(near[-5:])}" if near else "; train one: ganforge train"
     raise UserError(
         f"{folder} is not a run (no .hydra/config.yaml in it, nor a bundle's config.json){hint}"
@@ -74,7 +98,12 @@ def find_run(folder: str | Path) -> Run:
 
 
 def link_latest(run: Run) -> None:
-    """Let ``outputs/latest`` point to this run; file systems without links do without."""
+    """Let ``outputs/latest`` point to this run; file systems without links do without.
+
+    A run is told by its configuration: what lies in another folder moves no link.
+    """
+    if not run.config.is_file():
+        return
     link = run.folder.parent / "latest"
     temporary = link.with_name(f".latest-{run.folder.name}")
     try:

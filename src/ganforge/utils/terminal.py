@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from rich.console import Console
@@ -88,3 +89,15 @@ def tell(text: str) -> None:
     """Say one line of what happened beside the work itself, on standard error, as it is."""
     escaped = text.encode("utf-8", "backslashreplace").decode()
     terminal(stderr=True, soft_wrap=True).print(escaped)
+
+
+@contextmanager
+def told_if_slow(what: str, seconds: float = 2.0) -> Iterator[None]:
+    """Say what takes longer than ``seconds`` while it does, on standard error."""
+    timer = Timer(seconds, lambda: print(f"{what} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

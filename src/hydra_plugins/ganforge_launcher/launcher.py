@@ -16,6 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ganforge.commands.claim import refuse_taken
 from ganforge.commands.sweep import (
     announce,
     interruptible,
@@ -46,6 +47,7 @@ class SweepLauncher(Launcher):
         if self.resume:
             self.sweep = Sweep.read(folder)
         else:
+            refuse_taken(folder)
             self.sweep = Sweep.create(folder, sys.argv[1:], trials)
         self.sweep.refuse_running()
         Sweep.led.append(self.sweep)

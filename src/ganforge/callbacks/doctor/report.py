@@ -10,6 +10,7 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import history_of
 from ganforge.utils.files import atomic_path
+from ganforge.utils.terminal import told_if_slow
 
 
 class HealthReport(Callback):
@@ -40,9 +41,10 @@ class HealthReport(Callback):
         kimg = module.images_seen / 1000
         name = self.path.absolute().parent.name
         title = f"{name} · {trainer.global_step} steps · {kimg:.1f} kimg"
-        figure = draw_health(doctor.histories, doctor.journal.events, title, judged_by(trainer))
-        with atomic_path(self.path) as temporary:
-            figure.savefig(temporary)
+        with told_if_slow(f"drawing {self.path.name}"):
+            figure = draw_health(doctor.histories, doctor.journal.events, title, judged_by(trainer))
+            with atomic_path(self.path) as temporary:
+                figure.savefig(temporary)
         with Image.open(self.path) as picture:
             log_picture(trainer.loggers, "health", picture.convert("RGB"), trainer.global_step)
 
