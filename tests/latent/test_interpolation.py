@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.latent.interpolation import Interpolation, lerp, perceptual_path_length, slerp
+from ganforge.latent.interpolation import (
+    Interpolation,
+    lerp,
+    perceptual_path_length,
+    slerp,
+    without_tails,
+)
 from ganforge.latent.perceptual import distance, embed
 from ganforge.utils.errors import UserError
 
@@ -104,3 +110,11 @@ def test_mistakes_are_one_sentence(space, changes, message):
     settings = {"a": [1, 2], "b": [3, 4], "paths": PATHS, "path_length": 0, **changes}
     with pytest.raises(UserError, match=message):
         Interpolation(**settings)(space)
+
+
+def test_path_lengths_are_averaged_without_their_tails():
+    """The first and the last hundredth go: one jump of a million then counts nothing."""
+    lengths = torch.arange(101, dtype=torch.float64)
+    assert without_tails(lengths) == pytest.approx(50)
+    lengths[-1], lengths[0] = 1e6, -1e6
+    assert without_tails(lengths[torch.randperm(101)]) == pytest.approx(50)

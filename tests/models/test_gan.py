@@ -156,6 +156,20 @@ def test_accumulated_parts_equal_the_large_batch(
         assert_close(memories[other], memories[0], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("loss", [Wasserstein(), Relativistic()])
+def test_the_generator_may_have_a_larger_batch(accumulate, loss, tiny_gan, tiny_data, tiny_trainer):
+    """As WGAN-GP: 2 × 4 images that the critic has not seen, for 4 real ones."""
+    module = tiny_gan(loss=loss, n_critic=2, accumulate=accumulate, generator_batch=2)
+    drawn, inner = [], module.generator.forward
+    module.generator.forward = lambda z: drawn.append(z.clone()) or inner(z)
+    tiny_trainer(max_steps=1).fit(module, datamodule=tiny_data(batch_size=8))
+    mine = [z for z in drawn if len(z)][-accumulate:]
+    assert sum(len(z) for z in mine) == 8
+    before = torch.cat([z for z in drawn[:-accumulate] if len(z)])
+    assert not (torch.cat(mine)[:, None] == before).all(-1).any()
+
+
 def test_parts_must_be_equal(tiny_gan, tiny_data, tiny_trainer):
     with pytest.raises(UserError, match="accumulate=3 does not divide the 4 images"):
         tiny_trainer(max_steps=1).fit(tiny_gan(accumulate=3), datamodule=tiny_data(4))

@@ -1,5 +1,7 @@
 """Spectral norm goes around every critic; layers only where there is a place for them."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -70,3 +72,31 @@ def test_a_head_is_wrapped_as_well(name):
     assert hasattr(critic.head.embedding, "parametrizations")
     labels = torch.tensor([0, 2])
     assert critic(torch.randn(2, 3, 32, 32), labels).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "critic",
+    [
+        DCGANDiscriminator(3, 32, 4),
+        SNGANDiscriminator(3, 32, 4),
+        R3GANDiscriminator(3, 32, 16, 1),
+        MLPDiscriminator((3, 32, 32), [8]),
+        PatchGAN(3, 4, 2),
+        PatchGAN(3, 4, 2, weight_norm=spectral_norm),
+    ],
+    ids=lambda critic: type(critic).__name__,
+)
+def test_logits_keep_their_digits_under_autocast(critic):
+    """The last layer is computed in fp32: bf16 knows no number between 1 and 1.0078."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = critic(torch.randn(8, 3, 32, 32))
+    assert logits.dtype == torch.float32
+    assert (logits != logits.bfloat16().float()).float().mean() > 0.5
+
+
+def test_an_affine_instance_norm_starts_as_batch_norm_does():
+    torch.manual_seed(0)
+    critic = PatchGAN(3, 64, 3, norm=partial(nn.InstanceNorm2d, affine=True))
+    scales = torch.cat([m.weight for m in critic.modules() if isinstance(m, nn.InstanceNorm2d)])
+    assert scales.mean().item() == pytest.approx(1, abs=0.01)
+    assert scales.std().item() == pytest.approx(0.02, rel=0.1)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from ganforge.losses.adversarial import Relativistic
 from ganforge.networks.r3gan import (
     R3GANDiscriminator,
     R3GANGenerator,
@@ -122,3 +123,39 @@ def test_r3gan_inner_weights_shrink_with_depth():
 def test_r3gan_refuses_groups_that_do_not_fit():
     with pytest.raises(ValueError, match="have 24 channels"):
         R3GANGenerator(6, 3, 32, 12)
+
+
+@pytest.mark.parametrize("pool", [SumPool(), MeanPool()])
+def test_the_last_layer_is_drawn_as_glorot_and_bengio_do(pool):
+    """Uniform within √(6 / (inputs + 1)), as in the code of both papers; biases are 0."""
+    torch.manual_seed(0)
+    last = SNGANDiscriminator(3, 64, 64, pool=pool).last
+    bound = (6 / (1024 + 1)) ** 0.5
+    assert last.weight.abs().max().item() == pytest.approx(bound, rel=0.02)
+    assert last.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.06)
+    assert last.bias.item() == 0
+
+
+def test_r3gan_changes_widths_before_it_enlarges_and_draws_the_same():
+    """A 1×1 convolution and bilinear resizing commute: a quarter of the work."""
+    torch.manual_seed(0)
+    generator = R3GANGenerator(6, 3, 32, 16, 1)
+    layers = list(generator.body)
+    changes = [i for i, m in enumerate(layers) if isinstance(m, nn.Conv2d)]
+    assert [type(layers[i + 1]) for i in changes] == [nn.Upsample] * 2
+    z = torch.randn(2, 6)
+    found = generator(z)
+    for i in changes:
+        layers[i : i + 2] = [layers[i + 1], layers[i]]
+    generator.body = nn.Sequential(*layers)
+    assert_close(generator(z), found, rtol=1e-4, atol=1e-5)
+
+
+def test_r3gan_has_no_weight_that_its_loss_cannot_move():
+    critic = R3GANDiscriminator(3, 8, 16, 1)
+    for block in critic.modules():
+        if type(block).__name__ == "ResidualBlock":
+            nn.init.normal_(block.body[4].weight)
+    real, fake = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    Relativistic().discriminator(critic(real), critic(fake)).backward()
+    assert all(p.grad.abs().max() > 1e-7 for p in critic.parameters())

@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from ganforge.commands.explore import Activations
-from ganforge.latent.interpolation import path_lengths, slerp
+from ganforge.latent.interpolation import TAIL, path_lengths, slerp, without_tails
 from ganforge.metrics import bootstrap
 from ganforge.metrics.cnn import CNNFeatures
 from ganforge.metrics.comparison import Value
@@ -31,7 +31,12 @@ def path_length(
     a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
     activations = Activations(scorer.extractor)
     lengths = path_lengths(activations, loaded.module.generator, slerp, a, b, rng, EPSILON)
-    settings = (("epsilon", EPSILON), ("path", "slerp"), ("distance", "maps of the classifier"))
-    interval = bootstrap.of_mean(lengths.numpy(), config.seed)
-    value = Value(lengths.mean().item(), lengths.std().item(), settings, interval=interval)
+    settings = (
+        ("epsilon", EPSILON), ("path", "slerp"), ("distance", "maps of the classifier"),
+        ("tails", TAIL),
+    )  # fmt: skip
+    interval = bootstrap.of_mean(
+        lengths.numpy(), config.seed, mean=lambda drawn: without_tails(torch.from_numpy(drawn))
+    )
+    value = Value(without_tails(lengths), lengths.std().item(), settings, interval=interval)
     return [scorer.record("ppl", value, pairs, False, origin)], None

@@ -14,6 +14,7 @@ from ganforge.latent.space import Film, Findings, Sheet, Space
 from ganforge.utils.errors import UserError
 
 Path = Callable[[Tensor, Tensor, Tensor], Tensor]
+TAIL = 0.01  # of the path lengths, at either end, is left out of their mean
 
 
 def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -66,8 +67,16 @@ def path_lengths(
 def perceptual_path_length(
     space: Space, path: Path, a: Tensor, b: Tensor, rng: torch.Generator, epsilon: float = 1e-3
 ) -> float:
-    """Mean of ``path_lengths`` in a space with feature maps."""
-    return path_lengths(space.activations, space.generator, path, a, b, rng, epsilon).mean().item()
+    """The mean of ``path_lengths`` without their tails, in a space with feature maps."""
+    lengths = path_lengths(space.activations, space.generator, path, a, b, rng, epsilon)
+    return without_tails(lengths)
+
+
+def without_tails(lengths: Tensor) -> float:
+    """The mean without the shortest and the longest hundredth, as Karras et al. 2019 take it."""
+    low = lengths.quantile(TAIL, interpolation="lower")
+    high = lengths.quantile(1 - TAIL, interpolation="higher")
+    return lengths[(lengths >= low) & (lengths <= high)].mean().item()
 
 
 def regressor(space: Space, attribute: str) -> tuple[Ridge, dict[str, float]]:

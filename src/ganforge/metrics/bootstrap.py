@@ -18,11 +18,13 @@ NORMAL = 1.959964  # half-width of the interval in standard deviations
 Interval = tuple[float, float]
 
 
-def of_mean(values: np.ndarray, seed: int, transform: Callable = lambda x: x) -> Interval:
-    """Percentiles of the bootstrapped mean of a value per image, after ``transform``."""
+def of_mean(
+    values: np.ndarray, seed: int, transform: Callable = lambda x: x, mean: Callable = np.mean
+) -> Interval:
+    """Percentiles of the bootstrapped ``mean`` of a value per image, after ``transform``."""
     rng = np.random.default_rng(seed)
     count = len(values)
-    means = [values[rng.integers(0, count, count)].mean() for _ in range(REPLICATES)]
+    means = [mean(values[rng.integers(0, count, count)]) for _ in range(REPLICATES)]
     return _percentiles(transform(np.array(means)))
 
 

@@ -38,6 +38,9 @@ class GAN(AdversarialModule):
     update of the discriminator before the generator's. Each mini-batch goes through in
     ``accumulate`` parts, whose gradients add up to the mini-batch's.
 
+    The generator's update shows ``generator_batch`` times as many images as a mini-batch has: new
+    ones where that is more than 1, as in the code of WGAN-GP (Gulrajani et al. 2017), which has 2.
+
     With ``num_classes`` generated images get the labels of the real ones beside them, and both
     networks are told; ``classifier_weight`` is that of an auxiliary classifier in both losses.
     """
@@ -58,12 +61,16 @@ class GAN(AdversarialModule):
         seed: int = 0,
         num_classes: int | None = None,
         classifier_weight: float = 1.0,
+        generator_batch: int = 1,
     ) -> None:
         super().__init__(
             optimizer_generator, optimizer_discriminator, schedule,
             clip_gradient, channels_last, seed,
         )  # fmt: skip
-        for name, value in (("n_critic", n_critic), ("accumulate", accumulate)):
+        counts = {
+            "n_critic": n_critic, "accumulate": accumulate, "generator_batch": generator_batch
+        }  # fmt: skip
+        for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"model.{name} must be at least 1, not {value}")
         refuse_batch_norm(discriminator, objective)
@@ -73,6 +80,7 @@ class GAN(AdversarialModule):
         self.latent_dim = latent_dim
         self.n_critic = n_critic
         self.accumulate = accumulate
+        self.generator_batch = generator_batch
         self.num_classes = num_classes
         self.classifier_weight = classifier_weight
 
@@ -99,11 +107,13 @@ class GAN(AdversarialModule):
         optimizer_g, optimizer_d = self.optimizers()
         for turn, (real, labels) in enumerate(self._rounds(batch), start=1):
             plays = self.plays(real, labels)
-            if turn == self.n_critic and self.accumulate == 1:
+            if turn == self.n_critic and self.accumulate == self.generator_batch == 1:
                 plays = [replace(play, fake=self._fake(play)) for play in plays]
             # In the block the generator is frozen: images made there keep no graph.
             with self.toggled_optimizer(optimizer_d):
                 self.update("discriminator", optimizer_d, self._judge(plays), self.accumulate)
+        if self.generator_batch > 1:
+            plays = self.plays(*(_times(self.generator_batch, x) for x in (real, labels)))
         with self.toggled_optimizer(optimizer_g):
             self.update("generator", optimizer_g, self._deceive(plays), self.accumulate)
 
@@ -199,3 +209,8 @@ class GAN(AdversarialModule):
         """A label for each latent from its last digits alone: the same in any company."""
         share = (z.double().abs().sum(1) * 1e4) % 1
         return (share * (self.num_classes or 1)).long()
+
+
+def _times(count: int, samples: Tensor | None) -> Tensor | None:
+    """Samples, so many times."""
+    return None if samples is None else samples.repeat(count, *[1] * (samples.dim() - 1))

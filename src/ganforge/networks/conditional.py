@@ -136,13 +136,19 @@ class AuxiliaryClassifier(nn.Module):
         return torch.cat([logits, self.classes(features)], dim=1)
 
 
+def in_fp32(last: nn.Module, x: Tensor) -> Tensor:
+    """A critic's last layer outside autocast: bf16 would round a logit to 8 bits of mantissa."""
+    with torch.autocast(x.device.type, enabled=False):
+        return last(x.to(next(last.parameters()).dtype))
+
+
 def score(
     body: Iterable[nn.Module], last: nn.Module, head: nn.Module, x: Tensor, labels: Tensor | None
 ) -> Tensor:
     """A discriminator's answer: features by ``body``, a logit by ``last``, the head on both."""
     for layer in body:
         x = layer(x)
-    return head(last(x).flatten(1), x.flatten(2).sum(2) if x.dim() == 4 else x, labels)
+    return head(in_fp32(last, x).flatten(1), x.flatten(2).sum(2) if x.dim() == 4 else x, labels)
 
 
 def with_labels(x: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:

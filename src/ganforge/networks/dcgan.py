@@ -36,12 +36,12 @@ def channel_plan(size: int, width: int) -> list[int]:
 
 
 def initialize(module: nn.Module) -> None:
-    """Draw weights from N(0, 0.02), batch norm's scale from N(1, 0.02) (section 4)."""
+    """Draw weights from N(0, 0.02), a norm's scale from N(1, 0.02) (section 4)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d) and module.affine:
+    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
 

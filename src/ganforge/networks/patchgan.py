@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganforge.networks.conditional import in_fp32
 from ganforge.networks.dcgan import initialize
 from ganforge.networks.norms import Norm, WeightNorm, wrap
 
@@ -48,4 +49,8 @@ class PatchGAN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every patch."""
-        return self.layers(images)
+        *body, last = self.layers
+        x = images
+        for layer in body:
+            x = layer(x)
+        return in_fp32(last, x)

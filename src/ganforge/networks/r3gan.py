@@ -1,7 +1,8 @@
 """The networks of R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!", section 4).
 
 No normalisation anywhere. Every stage has residual blocks 1×1 – grouped 3×3 – 1×1, whose inner
-width is expanded; between stages maps are resized bilinearly and 1×1 convolutions change the width.
+width is expanded; between stages maps are resized bilinearly and 1×1 convolutions change the width,
+always of the smaller map: as resizing is linear, the order does not matter but for the work.
 Initialisation after Fix-up (Zhang et al. 2019): the last convolution of a block starts at zero, the
 others are scaled by L^(-1/4) for L blocks, so that depth does not blow the signal up.
 """
@@ -76,15 +77,16 @@ def stages(
     plan: list[int], resize: nn.Module, blocks: int, expansion: int, group_size: int
 ) -> list[nn.Module]:
     """Residual blocks at every width of the plan, and the way from one width to the next."""
+    grows = isinstance(resize, nn.Upsample)
     count = blocks * len(plan)
     layers: list[nn.Module] = []
     for before, width in pairwise([plan[0], *plan]):
-        if layers:
-            layers.append(resize)
+        way = [resize] if layers else []
         if before != width:
             change = nn.Conv2d(before, width, 1, bias=False)
             draw(change, 1.0)
-            layers.append(change)
+            way.insert(0 if grows else 1, change)
+        layers += way
         layers += [ResidualBlock(width, expansion, group_size, count) for _ in range(blocks)]
     return layers
 
@@ -126,7 +128,8 @@ class R3GANGenerator(nn.Module):
 class R3GANDiscriminator(nn.Module):
     """Images ``N×channels×size×size`` in ``[-1, 1]`` to logits ``N×1``, the mirrored generator.
 
-    A depthwise convolution over the last 4×4 map takes the place of a pooling. ``weight_norm``
+    A depthwise convolution over the last 4×4 map takes the place of a pooling. The last layer has
+    no bias: a relativistic loss compares logits, so that it would never move. ``weight_norm``
     wraps every layer (none in the paper); there is no place for ``norm`` layers: ValueError.
     """
 
@@ -153,7 +156,7 @@ class R3GANDiscriminator(nn.Module):
         draw(gather, 1.0)
         middle = stages(plan, nn.AvgPool2d(2), blocks, expansion, group_size)
         self.body = nn.Sequential(start, *middle, gather, nn.Flatten())
-        self.last = nn.Linear(plan[-1], 1)
+        self.last = nn.Linear(plan[-1], 1, bias=False)
         draw(self.last, 1.0)
         self.head = head(plan[-1]) if head else NoHead()
         if weight_norm is not None:

@@ -177,8 +177,8 @@ class SNGANDiscriminator(nn.Module):
         self.body = nn.Sequential(*blocks, nn.ReLU(), pool or SumPool())
         self.last = nn.Linear(inputs[-1], 1)
         self.head = head(inputs[-1]) if head else NoHead()
-        for block in blocks:
-            initialize(block)
+        for part in (*blocks, self.last):
+            initialize(part)
         wrap(self, weight_norm)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
