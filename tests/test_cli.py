@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganforge import __version__
-from helpers import TINY, TINY_AVATARS, ganforge
+from helpers import TINY, TINY_AVATARS, draw_pictures, ganforge
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -113,3 +113,47 @@ def test_train_evaluate_generate(
     # A seed names its picture, however many are made at once.
     assert ganforge("generate", run, "n=1", "seed=9", "output=third") == 0
     assert (tmp_path / "third/seed_000009.png").read_bytes() == first[3].read_bytes()
+
+
+def test_ten_pictures_are_enough_to_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+    draw_pictures(tmp_path / "ten", 10)
+    small = ["model.generator.width=4", "model.discriminator.width=4", "trainer.accelerator=cpu"]
+    data = ["data=image_folder", "data.source.path=ten", "data.size=32", "data.batch_size=4"]
+    few = ["debug=fast", "logger=[]", "hydra.run.dir=run", "callbacks.image_quality.n_images=9"]
+    assert ganforge("train", *data, *small, *few) == 0
+    out = capsys.readouterr().out
+    assert "fid9_train" in out
+    assert "left out: the Inception Score needs at least 10 images on each side, got 9" in out
+    assert (tmp_path / "run/outcome.json").is_file()
+
+
+def without_home(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    """A process that has no HOME, of a user whose home the system says is ``home``."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("GANFORGE_DATA", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path.replace("~", home))
+
+
+def test_a_process_without_home(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As those of cron, systemd and containers are."""
+    show = ["train", "--cfg", "job", "--resolve", "--package", "paths"]
+    without_home(monkeypatch, "/home/some")
+    assert ganforge(*show) == 0
+    assert "data_dir: /home/some/.cache/ganforge" in capsys.readouterr().out
+    without_home(monkeypatch, "~")
+    assert ganforge(*show) == 2
+    assert said(capsys).startswith(
+        "ganforge: HOME is not set, and this user has none: let GANFORGE"
+    )
+    monkeypatch.setenv("GANFORGE_DATA", "/elsewhere")
+    assert ganforge(*show) == 0
+    assert "data_dir: /elsewhere" in capsys.readouterr().out
+    monkeypatch.setenv("GANFORGE_DATA", "")
+    assert ganforge(*show) == 2
+    assert said(capsys).startswith("ganforge: GANFORGE_DATA is empty: name the folder")

@@ -106,6 +106,7 @@ def run() -> None:
 
         print(f"ganforge {__version__}")
         return
+    find_home()
     name = arguments[0]
     if name == "job":  # how a sweep starts each of its jobs
         run_job(arguments[1])
@@ -168,6 +169,20 @@ def run_job(folder: str) -> None:
         import_module("ganforge.commands.job").job(folder)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
+
+
+def find_home() -> None:
+    """Let HOME be the user's where a service or container left it unset; a cache needs a place."""
+    if os.environ.get("GANFORGE_DATA") == "":
+        fail("GANFORGE_DATA is empty: name the folder of cached data, or unset it", 2)
+    if os.environ.get("HOME"):
+        return
+    os.environ.pop("HOME", None)
+    home = os.path.expanduser("~")
+    if home != "~":
+        os.environ["HOME"] = home
+    elif "GANFORGE_DATA" not in os.environ:
+        fail("HOME is not set, and this user has none: let GANFORGE_DATA name a folder", 2)
 
 
 def for_this_rank(arguments: list[str]) -> list[str]:

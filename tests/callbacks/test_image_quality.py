@@ -8,7 +8,10 @@ from ganforge.callbacks.ema import EMA
 from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.callbacks.loggers import JsonlLogger
 from ganforge.callbacks.sample_grid import SampleGrid
-from ganforge.metrics.scores import FID, KID
+from ganforge.metrics.class_scores import ClassFID
+from ganforge.metrics.coverage import Coverage, Density, Memorisation, Precision, Recall
+from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
+from ganforge.utils.errors import UserError
 
 
 @pytest.mark.parametrize("networks", ["mlp", "dcgan"])
@@ -117,6 +120,58 @@ def test_real_images_are_at_most_all(tiny_data):
     assert real_images(data, "train", 5, seed=2).count == 5
     (make,) = real_images(data, "train", 5, seed=2).load()
     assert torch.equal(make(), data.take("train", 5, 2))
+
+
+EVERY = [FID(), KID(), InceptionScore(), FIDInfinity(), Precision(), Recall(), Density(),
+         Coverage(), Memorisation(), ClassFID()]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("images", "had"),
+    [
+        (1, ["is"]),
+        (3, ["fid", "kid", "is"]),
+        (9, ["fid", "kid", "is", "precision", "recall", "density", "coverage"]),
+        (24, ["fid", "kid", "is", "fid_inf", "precision", "recall", "density", "coverage"]),
+    ],
+)
+def test_scores_that_few_images_do_not_allow_stop_no_training(
+    images, had, tiny_gan, tiny_data, tiny_trainer, image_quality, tmp_path, capsys
+):
+    quality = image_quality(metrics=EVERY)
+    trainer = tiny_trainer(max_steps=2, callbacks=[quality])
+    trainer.fit(tiny_gan(), datamodule=tiny_data(batch_size=1, batches=images))
+    assert trainer.global_step == 2
+    for step in (0, 2):
+        assert [score.metric for score in quality.at(step)] == had
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("ganforge: a score is left out: ")]
+    assert len(told) == len(set(told)) == len(quality.left_out)
+    assert len(json.loads((tmp_path / "scores.json").read_text())) == 2 * len(had)
+    assert [score.metric for score in quality.monitored] == ["fid"] * 2 * ("fid" in had)
+    assert (quality.best is None) == ("fid" not in had)
+
+
+def test_the_first_metric_is_monitored_though_it_has_no_value(image_quality, fake_score):
+    quality = image_quality(metrics=[FID(), KID()])
+    quality.history = [fake_score(0.5, 1, "kid")]
+    assert (quality.monitored, quality.newest, quality.best) == ([], None, None)
+    quality.history += [fake_score(3.0, 2), fake_score(0.1, 2, "kid")]
+    assert quality.best.metric == "fid"
+
+
+def test_features_that_cannot_be_had_are_told_before_training(
+    tiny_gan, tiny_data, tiny_trainer, image_quality
+):
+    quality = image_quality()
+
+    class Missing(type(quality.features)):
+        def __call__(self, images):
+            raise UserError("no weights")
+
+    quality.features = Missing()
+    with pytest.raises(UserError, match="no weights"):
+        tiny_trainer(max_steps=2, callbacks=[quality]).fit(tiny_gan(), datamodule=tiny_data())
 
 
 class Fails(Callback):

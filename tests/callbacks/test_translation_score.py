@@ -13,6 +13,7 @@ from ganforge.callbacks.translation_score import (
 from ganforge.data.source import SPLITS
 from ganforge.data.splits import SplitDataModule
 from ganforge.data.store import Images
+from ganforge.metrics.comparison import Metric, Value
 from ganforge.metrics.frechet import frechet_distance, moments
 from ganforge.metrics.scores import FID
 from ganforge.utils.errors import UserError
@@ -149,8 +150,30 @@ def test_it_measures_at_the_end_alone_unless_asked(trainer, tmp_path):
     assert [s.step for s in often.monitored] == [10, 20, 25]
 
 
-def test_too_few_test_images_are_told_before_training(trainer, tmp_path):
+def test_too_few_test_images_are_told_and_stop_no_training(trainer, tmp_path, capsys):
     trainer.datamodule.domains["b"] = Domain(2, count=1)
     quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID()])
-    with pytest.raises(UserError, match="there are 1 of b"):
-        quality.on_train_start(trainer, Brighter())
+    quality.on_train_start(trainer, Brighter())
+    assert "there are 1 of b" in capsys.readouterr().err
+    quality.on_train_end(trainer, Brighter())
+    assert (quality.history, quality.best, quality.verdict) == ([], None, None)
+    assert json.loads((tmp_path / "scores.json").read_text()) == []
+
+
+def test_a_score_that_one_direction_cannot_have_has_no_mean(trainer, tmp_path):
+    class OfGrey(Metric):
+        """Has a value where the images are dark."""
+
+        name, paired = "of_grey", False
+
+        def __call__(self, sides):
+            if sides.fake.features.mean() > 115:
+                raise UserError("too bright")
+            return Value(1.0)
+
+    quality = TranslationQuality(Pixels(), tmp_path / "scores.json", None, [FID(), OfGrey()])
+    quality.on_train_end(trainer, Brighter())
+    assert [score.name for score in quality.history] == [
+        "fid40_test_both", "fid40_test_a_to_b", "of_grey40_a_to_b", "fid40_test_b_to_a"
+    ]  # fmt: skip
+    assert quality.left_out == ["too bright"]

@@ -9,8 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 from lightning.pytorch import Trainer
+from omegaconf import OmegaConf
 
-from ganforge.commands.devices import SharedBatchNorm, batch_norm_options, pick_precision
+from ganforge.commands.devices import (
+    SharedBatchNorm,
+    batch_norm_options,
+    pick_precision,
+    process_options,
+)
 from ganforge.commands.processes import further_processes
 from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.runs import Run
@@ -69,13 +75,44 @@ def seen(folder):
 
 
 def test_all_processes_of_a_sweeps_job_have_its_configuration(tmp_path):
-    done = run(tmp_path, "ganforge", *JOB, "seed=3,4", f"hydra.sweep.dir={tmp_path}/sweep", "-m")
+    """With no strategy chosen: two devices are enough to say."""
+    two = ["trainer.accelerator=cpu", "trainer.devices=2"]
+    job = [word for word in JOB if word != "trainer=ddp_sim"]
+    done = run(
+        tmp_path, "ganforge", *job, *two, "seed=3,4", f"hydra.sweep.dir={tmp_path}/sweep", "-m"
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     for job, seed in (("0", 3), ("1", 4)):
         first, second = seen(tmp_path / "sweep" / job)
         assert first["seed"] == second["seed"] == [seed, seed]
         assert first["noise"] != second["noise"]
     assert not (tmp_path / "outputs").exists()  # no process composed a run of its own
+
+
+DDP = "ddp_find_unused_parameters_true"
+
+
+@pytest.mark.parametrize(
+    ("settings", "strategy"),
+    [
+        ({"devices": 1}, None),
+        ({"devices": "1"}, None),
+        ({"devices": 2}, DDP),
+        ({"devices": "2"}, DDP),
+        ({"devices": [1]}, None),
+        ({"devices": [0, 1]}, DDP),
+        ({"devices": "0,1"}, DDP),
+        ({"devices": "auto"}, None),
+        ({"devices": "some"}, None),
+        ({"devices": 1, "num_nodes": 2}, DDP),
+        ({"devices": 2, "strategy": "ddp"}, None),
+        ({"devices": 2, "strategy": "auto"}, DDP),
+    ],
+)
+def test_several_processes_take_the_strategy_that_works(settings, strategy):
+    trainer = OmegaConf.create({"accelerator": "cpu", **settings})
+    expected = {"strategy": strategy, "use_distributed_sampler": False} if strategy else {}
+    assert process_options(trainer) == expected
 
 
 @pytest.mark.slow

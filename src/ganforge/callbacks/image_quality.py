@@ -99,6 +99,7 @@ class ImageQuality(ScoreHistory):
         self.features = features
         self.cache_dir = cache_dir
         self.metrics = metrics
+        self.judged = metrics[0].name
         self.n_images = n_images
         self.split = split
         self.seed = seed
@@ -110,10 +111,19 @@ class ImageQuality(ScoreHistory):
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema:
             share_buffers(pl_module)
-            fakes = fake_batches(pl_module, self.n_images, self.seed)
             data = trainer.datamodule
+            fakes = RealImages(
+                lambda: fake_batches(pl_module, self.n_images, self.seed),
+                self.n_images,
+                data_hash="",
+                split="generated",
+                seed=self.seed,
+                labels=fake_labels(pl_module, self.n_images, self.seed),
+            )
             about = subject(data.content_hash("train"), data.shape)
-            return scorer.score(fakes, Origin(ema, self.seed, step, subject=about))
+            scores, left_out = scorer.attempt(fakes, Origin(ema, self.seed, step, subject=about))
+            self.leave_out(trainer, left_out)
+            return scores
 
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
         real = real_images(trainer.datamodule, self.split, self.n_real, self.seed)

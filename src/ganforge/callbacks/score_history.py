@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from ganforge.callbacks.judge import Judge
 from ganforge.callbacks.lookup import callback_of
 from ganforge.metrics.protocol import Score
+from ganforge.metrics.scorer import NoScoreError
+from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
 from ganforge.utils.terminal import told_if_slow
 
@@ -19,13 +23,17 @@ class ScoreHistory(Judge):
 
     Scores go to the loggers, to the file ``path`` with their protocols and, as ``monitored``, to
     the checkpoint callback. All processes take the first one's: they must agree on which checkpoint
-    is the best.
+    is the best. A score that cannot be had, as of too few images, is left out and told of once.
     """
+
+    judged: str | None = None
+    """The metric that is monitored; None: the first that was measured."""
 
     def __init__(self, path: str | Path, every_n_steps: int | None, at_start: bool = False) -> None:
         super().__init__(every_n_steps, at_start)
         self.path = Path(path)
         self.history: list[Score] = []
+        self.left_out: list[str] = []
 
     def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
         """Score the model: the first score, of which less is better, is the monitored one."""
@@ -39,7 +47,9 @@ class ScoreHistory(Judge):
     @property
     def monitored(self) -> list[Score]:
         """All scores of the first name, in order: lower is better."""
-        return [score for score in self.history if score.name == self.history[0].name]
+        names = (s.name for s in self.history if self.judged in (None, s.metric))
+        name = next(names, None)
+        return [score for score in self.history if score.name == name]
 
     @property
     def best(self) -> Score | None:
@@ -50,7 +60,7 @@ class ScoreHistory(Judge):
     @property
     def newest(self) -> Score | None:
         """The last monitored score."""
-        return self.monitored[-1] if self.history else None
+        return next(reversed(self.monitored), None)
 
     @property
     def verdict(self) -> Score | None:
@@ -63,7 +73,14 @@ class ScoreHistory(Judge):
 
     def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Measure, log and keep."""
-        scores = trainer.strategy.broadcast(self.measure(trainer, pl_module, step))
+        try:
+            measured = self.measure(trainer, pl_module, step)
+        except (UserError, DamagedFileError) as error:
+            if step == 0 and not isinstance(error, NoScoreError):
+                raise  # nothing is lost yet, and no later step will have a score
+            measured = []
+            self.leave_out(trainer, [str(error)])
+        scores = trainer.strategy.broadcast(measured)
         self.history += scores
         if trainer.is_global_zero:
             values = {f"scores/{score.name}": score.value for score in scores}
@@ -75,6 +92,14 @@ class ScoreHistory(Judge):
         """Score what training ended with."""
         with told_if_slow("scoring what training ended with"):
             super().on_train_end(trainer, pl_module)
+
+    def leave_out(self, trainer: Trainer, reasons: Iterable[str]) -> None:
+        """Tell once, on the first process, what is not measured and why."""
+        for reason in reasons:
+            if reason not in self.left_out:
+                self.left_out.append(reason)
+                if trainer.is_global_zero:
+                    print(f"ganforge: a score is left out: {reason}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """The scores so far, as JSON: a checkpoint holds plain values only."""

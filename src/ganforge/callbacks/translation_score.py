@@ -21,7 +21,6 @@ from ganforge.metrics.pairs import L1, measure_pairs
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Origin, Scorer, library_versions
 from ganforge.metrics.statistics import RealImages
-from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import share_buffers
 
 SPLIT = "test"  # a translator is judged by images that it was not trained on
@@ -60,7 +59,9 @@ class TranslationScore(ScoreHistory):
             ]
         if len(ways) == 1:
             return ways[0]
-        means = [mean_score(scores) for scores in zip(*ways, strict=True)]
+        by_metric = [{score.metric: score for score in scores} for scores in ways]
+        shared = [metric for metric in by_metric[0] if all(metric in way for way in by_metric)]
+        means = [mean_score([way[metric] for way in by_metric]) for metric in shared]
         return [*means, *(score for scores in ways for score in scores)]
 
     def of_direction(
@@ -102,17 +103,19 @@ class TranslationQuality(TranslationScore):
         self.features = features
         self.cache_dir = cache_dir
         self.metrics = metrics
+        self.judged = metrics[0].name if metrics else None
         self._scorers: dict[str, Scorer] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse before training what could not be measured after it."""
+        """Tell before training what cannot be measured after it."""
         for side in "ab":
             count = len(trainer.datamodule.domain(side).split(SPLIT))
             if min(count, self.n_images) < 2:
-                raise UserError(
+                reason = (
                     f"scores need at least 2 test images of each side, and there are {count} of "
                     f"{side}: add some, or leave scores out with '~callbacks.translation_score'"
                 )
+                self.leave_out(trainer, [reason])
         super().on_train_start(trainer, pl_module)
 
     def of_direction(
@@ -130,8 +133,15 @@ class TranslationQuality(TranslationScore):
                 device=module.device,
                 tied=data.pairs_in(SPLIT),
             )
-        fakes = self.translations(trainer, module, origin.direction)
-        return self._scorers[target].score(fakes, origin)
+        fakes = RealImages(
+            lambda: self.translations(trainer, module, origin.direction),
+            len(self._images(trainer, origin.direction[0])),
+            data_hash="",
+            split=origin.direction,
+        )
+        scores, left_out = self._scorers[target].attempt(fakes, origin)
+        self.leave_out(trainer, left_out)
+        return scores
 
 
 class TranslationDistance(TranslationScore):

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.layer_sync import LayerSync
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ganforge.networks.batch_norm import share_batch_norm, unshare_batch_norm
@@ -27,6 +27,30 @@ def pick_precision(precision: str, accelerator: str = "auto") -> str:
             f"trainer.precision={precision} is not supported: use auto, 32-true or bf16-mixed"
         )
     return precision
+
+
+def process_options(trainer: DictConfig) -> dict[str, Any]:
+    """What several processes need of the trainer where no strategy is chosen (``trainer=ddp``).
+
+    Lightning would take a DDP that fails where players take turns, and samplers that the data's
+    own loader stands for.
+    """
+    if trainer.get("strategy", "auto") != "auto" or _processes(trainer) == 1:
+        return {}
+    return {"strategy": "ddp_find_unused_parameters_true", "use_distributed_sampler": False}
+
+
+def _processes(trainer: DictConfig) -> int:
+    """How many processes are asked for, as far as that can be told; Lightning refuses the rest."""
+    devices, nodes = trainer.devices, trainer.get("num_nodes", 1)
+    if OmegaConf.is_list(devices):
+        return nodes * len(devices)
+    if isinstance(devices, str) and "," in devices:
+        return nodes * len([word for word in devices.split(",") if word.strip()])
+    if devices in ("auto", -1, "-1"):
+        on_cpu = trainer.accelerator == "cpu" or not torch.accelerator.is_available()
+        return nodes if on_cpu else nodes * torch.accelerator.device_count()
+    return nodes * int(devices) if str(devices).isdecimal() else nodes
 
 
 class SharedBatchNorm(LayerSync):

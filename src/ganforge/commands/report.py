@@ -23,14 +23,15 @@ BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 
 def score_table(columns: dict[str, Iterable[Score]]) -> Table:
-    """One row a score, one column a moment or model; all columns must hold the same scores."""
+    """One row a score, one column a moment or model; a dash where a column has no such score."""
     table = Table()
     table.add_column("score")
     for name in columns:
         table.add_column(name, justify="right")
-    for row in zip(*columns.values(), strict=True):
-        arrow = BETTER.get(row[0].metric, "↓")
-        table.add_row(f"{row[0].name} {arrow}", *(f"{score.value:.4g}" for score in row))
+    found = [{score.name: score for score in scores} for scores in columns.values()]
+    for name, score in {name: score for scores in found for name, score in scores.items()}.items():
+        cells = (f"{each[name].value:.4g}" if name in each else "–" for each in found)
+        table.add_row(f"{name} {BETTER.get(score.metric, '↓')}", *cells)
     return table
 
 
@@ -76,7 +77,9 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     scores = history_of(trainer)
     if scores and scores.history:
         console.print(score_table(_moments(scores)))
-        console.print(f"{protocol_line(scores.newest)}\n", style="dim")
+        console.print(f"{protocol_line(scores.newest or scores.history[-1])}\n", style="dim")
+    for reason in scores.left_out if scores else ():
+        console.print(f"left out: {reason}", soft_wrap=True)
     theory = callback_of(trainer, TheoryFigure)
     if theory:
         console.print(readings_table(theory.readings))

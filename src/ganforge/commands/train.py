@@ -15,7 +15,7 @@ from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.commands.cluster import requeue_in_slurm
 from ganforge.commands.common import build
-from ganforge.commands.devices import batch_norm_options, pick_precision
+from ganforge.commands.devices import batch_norm_options, pick_precision, process_options
 from ganforge.commands.locks import locked
 from ganforge.commands.outcome import record_outcome
 from ganforge.commands.processes import further_processes
@@ -58,6 +58,7 @@ def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None)
         logger=loggers,
         precision=pick_precision(config.trainer.precision, config.trainer.accelerator),
         **batch_norm_options(config.trainer),
+        **process_options(config.trainer),
     )
 
 

@@ -27,6 +27,10 @@ DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
 FAILURES = (GanforgeError, ArithmeticError, MemoryError, RuntimeError, ValueError)
 
 
+class NoScoreError(UserError):
+    """Of all metrics none has a value; the message is that of the first."""
+
+
 def failure(what: str, error: BaseException) -> str:
     """Why a score is left out, in a sentence."""
     if isinstance(error, GanforgeError):
@@ -151,7 +155,7 @@ class Scorer:
             if bar is not None:
                 bar(1)
         if not scores:
-            raise UserError(errors[0] if errors else "There is no metric: choose metrics=all.")
+            raise NoScoreError(errors[0] if errors else "There is no metric: choose metrics=all.")
         return scores, errors
 
     def _extract(
