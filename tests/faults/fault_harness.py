@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -26,7 +27,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.callbacks import stop_signals
+from ganforge.callbacks import sample_grid, stop_signals
+from ganforge.callbacks.checkpoints import Checkpoints
+from ganforge.callbacks.doctor import report as doctor_report
+from ganforge.commands.job import job
 from ganforge.commands.train import train
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.errors import GanforgeError
@@ -100,6 +104,8 @@ class Life:
     def kill(self) -> None:
         """Kill all ranks that live."""
         for rank in self.ranks:
+            with suppress(ProcessLookupError):
+                os.killpg(rank.pid, signal.SIGKILL)  # with what it has started, as W&B's process
             rank.kill()
 
     def wait(self, timeout: float = 240.0) -> list[int]:
@@ -122,6 +128,7 @@ class Lab:
     data: Path
     overrides: Sequence[str]
     ranks: int = 1
+    job: bool = False  # of a sweep, which looks for itself where it was stopped
 
     def start(self, folder: Path, resume: bool = False, fault: Fault | None = None, rank: int = 0,
               change: Sequence[str] = ()) -> Life:  # fmt: skip
@@ -129,12 +136,13 @@ class Lab:
         overrides = [*self.overrides, *change]
         if self.ranks > 1:
             overrides += [f"trainer.devices={self.ranks}", *DDP]
-        if resume:
+        if resume and not self.job:
             overrides.append(f"resume.run={folder}")
         config = composed("train", overrides, folder, self.data)
         if not resume:
             (folder / ".hydra").mkdir(parents=True)
             OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+            OmegaConf.save(HydraConfig.instance().cfg, folder / ".hydra" / "hydra.yaml")
         shared = dict(os.environ)
         if self.ranks > 1:
             shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -144,7 +152,8 @@ class Lab:
             environment = shared | ({"LOCAL_RANK": str(each)} if self.ranks > 1 else {})
             log = folder.with_suffix(f".{each}.log")
             plan = (config, HydraConfig.instance().cfg)
-            arguments = (plan, environment, log, fault if each == rank else None)
+            run = partial(job, str(folder)) if self.job else None
+            arguments = (plan, environment, log, fault if each == rank else None, run)
             ranks.append(FORKS.Process(target=_live, args=arguments))
             ranks[-1].start()
         return Life(ranks)
@@ -168,9 +177,10 @@ def free_port() -> int:
 
 
 def _live(plan: tuple[DictConfig, DictConfig], environment: dict[str, str], log: Path,
-          fault: Fault | None) -> None:  # fmt: skip
+          fault: Fault | None, run: Callable[[], None] | None) -> None:  # fmt: skip
     """Train by a configuration and Hydra's own in a process that was just forked; end it."""
     code = 70
+    os.setsid()
     try:
         setup_globals()
         config, HydraConfig.instance().cfg = plan
@@ -185,7 +195,7 @@ def _live(plan: tuple[DictConfig, DictConfig], environment: dict[str, str], log:
         sys.stdout = sys.stderr = os.fdopen(output, "w", buffering=1)
         if fault is not None:
             fault()
-        train(config)
+        run() if run else train(config)
         code = 0
     except GanforgeError as error:
         print(f"ganforge: {error}")
@@ -220,6 +230,14 @@ def stop_in_step(step: int, marker: Path) -> Fault:
     return partial(_in_step, step, partial(_stand_still, marker))
 
 
+MOMENTS = ("checkpoint", "gif", "health", "outcome", "report")
+
+
+def kill_at_the_end(moment: str) -> Fault:
+    """Die after the last checkpoint, before what follows it is made."""
+    return partial(_kill_at_the_end, moment)
+
+
 def kill_at_write(count: int) -> Fault:
     """Die at the ``count``-th of all moments in which files are synced or renamed."""
     return partial(_kill_at_write, count)
@@ -241,6 +259,23 @@ def _signal_in_step(step: int, number: int, times: int, grace: float | None) -> 
         stop_signals.GRACE = grace
     for _ in range(times):
         _in_step(step, partial(send, number))
+
+
+def _kill_at_the_end(moment: str) -> None:
+    def die(*args: object, **options: object) -> None:
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    if moment == "checkpoint":
+        end = Checkpoints.on_train_end
+        Checkpoints.on_train_end = lambda *args: (end(*args), die())
+    module, name = {
+        "checkpoint": (sample_grid, "join_gif"),
+        "gif": (sample_grid, "join_gif"),
+        "health": (doctor_report, "draw_health"),
+        "outcome": (sys.modules["ganforge.commands.train"], "record_outcome"),
+        "report": (sys.modules["ganforge.commands.train"], "print_training_report"),
+    }[moment]
+    setattr(module, name, die)
 
 
 def _stand_still(marker: Path) -> None:
@@ -294,7 +329,8 @@ def outcome(folder: Path) -> dict[str, str]:
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     parts = ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "ganforge")
     found = {part: _hash(state[part]) for part in parts} | {"step": str(state["global_step"])}
-    files = [folder / "metrics.jsonl", folder / "csv" / "metrics.csv", folder / "scores.json"]
+    names = ("metrics.jsonl", "csv/metrics.csv", "scores.json", "outcome.json")
+    files = [folder / name for name in names]
     files += sorted((folder / "samples").iterdir())
     for path in files:
         if path.is_file():

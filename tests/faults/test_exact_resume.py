@@ -3,7 +3,17 @@
 import signal
 
 import pytest
-from fault_harness import MORE, SMALL, Lab, kill_at_write, kill_in_step, outcome, overrides_of
+from fault_harness import (
+    MOMENTS,
+    MORE,
+    SMALL,
+    Lab,
+    kill_at_the_end,
+    kill_at_write,
+    kill_in_step,
+    outcome,
+    overrides_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +41,27 @@ def test_killed_while_it_writes(count, lab, whole, tmp_path):
     assert lab.run(folder, resume=True) == [0]
     assert outcome(folder) == whole("gan")
     assert not list(folder.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("job", [False, True], ids=["run", "job"])
+@pytest.mark.parametrize(
+    "moment",
+    [m if m == "gif" else pytest.param(m, marks=pytest.mark.slow) for m in MOMENTS],
+)
+def test_killed_after_the_last_checkpoint(moment, job, data, whole, tmp_path):
+    """What follows is done again; no weight changes, no checkpoint is written or deleted."""
+    folder, lab = tmp_path / "run", Lab(data, overrides_of("gan"), job=job)
+    assert lab.run(folder, fault=kill_at_the_end(moment)) == [-signal.SIGKILL]
+    checkpoints = {path.name: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+    if moment != "report":
+        assert not (folder / "outcome.json").exists()
+        assert lab.run(folder, resume=True) == [0]
+        assert "its training ended with step 14" in folder.with_suffix(".0.log").read_text()
+    assert outcome(folder) == whole("gan")
+    assert (folder / "health.png").is_file()
+    found = {path.name: path.read_bytes() for path in (folder / "checkpoints").iterdir()}
+    assert found == checkpoints
+    assert lab.run(folder, resume=True) == [2]  # is finished
 
 
 @pytest.mark.slow

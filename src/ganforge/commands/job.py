@@ -39,6 +39,6 @@ def _configuration(run: Run) -> DictConfig:
     OmegaConf.register_new_resolver(
         "hydra", lambda key: OmegaConf.select(hydra.hydra, key), replace=True
     )
-    if run.checkpoints.is_dir():
+    if run.checkpoints.is_dir() or run.metrics.is_file():
         config.resume.run = str(run.folder)
     return config
