@@ -1,5 +1,6 @@
 """Weights & Biases: one run a training, on axes of steps and kimg, without a prompt."""
 
+import math
 import os
 import uuid
 from collections.abc import Mapping
@@ -11,8 +12,11 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from ganforge.callbacks.wandb_rows import rows
 from ganforge.utils.files import atomic_path
+from ganforge.utils.records import read_records
 
+COUNTERS = {"step", "kimg", "epoch"}
 # Which value of a curve the table of runs shows, where the last one says little.
 SUMMARIES = {"scores/fid*": "min", "scores/kid*": "min", "scores/is*": "max"}
 
@@ -48,6 +52,9 @@ class GanWandbLogger(WandbLogger):
         folder = Path(save_dir)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.artifact = folder, artifact
+        self._known: dict[tuple[Any, str], Any] = {}
+        self._behind: list[dict[str, Any]] = []
+        self._next: int | None = None
         super().__init__(
             project=project,
             name=name[:128],
@@ -71,13 +78,46 @@ class GanWandbLogger(WandbLogger):
             run.define_metric("*", step_metric="step")
             for keys, summary in SUMMARIES.items():
                 run.define_metric(keys, step_metric="step", summary=summary)
+            self._catch_up()
         return run
 
     @rank_zero_only
+    def go_on_from(self, step: int) -> None:
+        """Note what the run's earlier parts hold, before a further one is begun."""
+        for row in rows(self.folder / "wandb", str(self._id)):
+            self._next = max(self._next or 0, row.get("_step", -1) + 1)
+            self._known |= {(row.get("step"), key): value for key, value in row.items()}
+        records = read_records(self.folder / "metrics.jsonl")
+        self._behind = [record for record in records if record["step"] <= step]
+
+    def _catch_up(self) -> None:
+        """Log what ``metrics.jsonl`` has and a kill took from the earlier parts."""
+        behind, self._behind = self._behind, []
+        for record in behind:
+            values = {k: math.nan if value is None else value for k, value in record.items()}
+            self.log_metrics(values, record["step"])
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log under the number of the generator's step, as all other loggers do."""
+        """Log under the number of the generator's step, as all other loggers do, and once.
+
+        A resumed training takes steps again: what W&B has of them stays.
+        """
+        run = self.experiment
+        if self._known:
+            metrics = {key: v for key, v in metrics.items() if not self._has(key, v, step)}
+            if not set(metrics) - COUNTERS:
+                return
         counters = {} if step is None else {"step": step}
-        self.experiment.log({**metrics, **counters})
+        first, self._next = self._next, None
+        run.log({**metrics, **counters}, step=first, commit=True)
+
+    def _has(self, key: str, value: Any, step: int | None) -> bool:
+        """Whether an earlier part holds this; counters are no news, pictures are those of then."""
+        if key in COUNTERS or (step, key) not in self._known:
+            return False
+        known = self._known[step, key]
+        return isinstance(known, dict) or known == value or (known != known and value != value)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
