@@ -8,10 +8,14 @@ from ganforge.callbacks.ema import EMA
 from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.callbacks.loggers import JsonlLogger
 from ganforge.callbacks.sample_grid import SampleGrid
+from ganforge.data.source import SPLITS
+from ganforge.data.store import Images
 from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.coverage import Coverage, Density, Memorisation, Precision, Recall
+from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
 from ganforge.utils.errors import UserError
+from ganforge.utils.images import to_uint8
 
 
 @pytest.mark.parametrize("networks", ["mlp", "dcgan"])
@@ -184,3 +188,36 @@ def test_scores_survive_a_crash(tiny_gan, tiny_data, tiny_trainer, image_quality
     with pytest.raises(RuntimeError, match="stop"):
         trainer.fit(tiny_gan(), datamodule=tiny_data())
     assert [record["step"] for record in json.loads((tmp_path / "scores.json").read_text())] == [0]
+
+
+class Steered(torch.nn.Module):
+    """A perfect conditional generator of two kinds of image: dark and bright noise."""
+
+    def forward(self, z, labels):
+        level = torch.where(labels == 1, 0.7, -0.7).view(-1, 1, 1, 1)
+        return (level + 0.1 * z.view(-1, 1, 8, 8)).clamp(-1, 1)
+
+
+def test_a_perfect_generator_of_a_rare_class_is_perfect(tiny_gan, tiny_data, image_quality):
+    """One image in ten is bright: labels that came equally often would be scored as a fault."""
+    rng = torch.Generator().manual_seed(5)
+    labels = (torch.rand(4000, generator=rng) < 0.1).long()
+    images = to_uint8(Steered()(torch.randn(4000, 64, generator=rng), labels))
+    data = tiny_data()
+    data.class_names = ["dark", "bright"]
+    data._opened = dict.fromkeys(SPLITS, Images(images, labels, None, "hash"))
+    module = tiny_gan(num_classes=2)
+    module.generator, module.latent_dim = Steered(), 64
+    assert data.class_shares == pytest.approx([0.9, 0.1], abs=0.015)
+
+    def fid():
+        fakes = fake_batches(module, 2000, seed=1)
+        quality = image_quality(n_images=2000)
+        return Scorer(quality.features, real_images(data, "train"), None, [FID()]).score(fakes)[0]
+
+    equally = fid().value
+    module.class_shares = data.class_shares
+    other = Scorer(image_quality().features, real_images(data, "train"), None, [FID()])
+    real = other.score(data.take("train", 2000, 3))[0]
+    assert fid().value == pytest.approx(real.value, abs=0.005)
+    assert equally > 0.1

@@ -71,7 +71,7 @@ def test_a_bundle_says_nothing_of_the_machine_it_comes_from(bundle: Path, run: P
 
 def test_the_card_tells_scores_with_their_protocol(bundle: Path) -> None:
     card = (bundle / "README.md").read_text()
-    for words in ("fid16_train", "16 generated, 16 real", "CC0-1.0", "`avatars`", "samples.png"):
+    for words in ("fid16_train", "16 generated, 32 real", "CC0-1.0", "`avatars`", "samples.png"):
         assert words in card
     assert "ganforge generate run=faces" in card
 

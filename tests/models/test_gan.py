@@ -437,13 +437,35 @@ def test_labels_steer_the_generator(head, tiny_gan, tiny_trainer):
     assert light - dark > 60
 
 
-def test_latents_choose_a_label_where_none_is_given(tiny_gan):
+def test_labels_are_drawn_as_the_data_has_them(tiny_gan):
     module = conditional(tiny_gan, Projection)
-    z = module.draw_latents(2000, torch.Generator().manual_seed(0))
-    labels = module.labels_of(z)
-    assert labels.float().mean().item() == pytest.approx(0.5, abs=0.06)
-    assert torch.equal(module.generate(z), module.generate(z, labels))
-    assert torch.equal(module.labels_of(z[7:8]), labels[7:8])
+    assert module.draw_labels(5000, 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
+    module.class_shares = [0.9, 0.1]
+    labels = module.draw_labels(5000, 0)
+    assert labels.float().mean().item() == pytest.approx(0.1, abs=0.015)
+    assert torch.equal(module.draw_labels(7, 0), labels[:7])
+    assert not torch.equal(module.draw_labels(5000, 1), labels)
+    module.class_shares = [0.0, 1.0]
+    assert module.draw_labels(50, 0).unique().tolist() == [1]
+    assert tiny_gan().draw_labels(3, 0) is None
+
+
+def test_a_conditional_model_is_asked_for_a_class(tiny_gan):
+    with pytest.raises(ValueError, match="choose labels, or take draw_labels"):
+        conditional(tiny_gan, Projection).generate(torch.zeros(2, 5))
+
+
+def test_a_checkpoint_knows_how_frequent_classes_are(tiny_gan, tiny_trainer, tmp_path):
+    class Rare(LabelledData):
+        class_shares = (0.9, 0.1)
+
+    module = conditional(tiny_gan, Projection)
+    trainer = tiny_trainer(max_steps=1)
+    trainer.fit(module, datamodule=Rare())
+    assert module.class_shares == (0.9, 0.1)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    told = torch.load(tmp_path / "a.ckpt", weights_only=True)["ganforge"]
+    assert list(told["class_shares"]) == [0.9, 0.1]
 
 
 def test_labels_that_do_not_fit_are_refused(tiny_gan, tiny_data, tiny_trainer):

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.lookup import labels_for
 from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
@@ -44,31 +45,18 @@ def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) 
     )
 
 
-def fake_latents(
-    module: LightningModule, count: int, seed: int, batch_size: int = 250
-) -> Iterator[Tensor]:
-    """Latents of ``count`` images in batches; drawing them touches no other random state."""
-    rng = torch.Generator().manual_seed(seed)
-    for start in range(0, count, batch_size):
-        yield module.draw_latents(min(batch_size, count - start), rng)
-
-
 def fake_batches(
     module: LightningModule, count: int, seed: int, batch_size: int = 250
 ) -> Iterator[Callable[[], Tensor]]:
     """Yield functions that make ``count`` uint8 images.
 
-    Every process draws all the noise, and calls only the functions of its share.
+    Every process draws all the noise, and calls only the functions of its share. Classes are as
+    frequent as in the training data.
     """
-    for z in fake_latents(module, count, seed, batch_size):
-        yield partial(module.generate, z)
-
-
-def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], Tensor] | None:
-    """What returns the classes of those images, int64 ``count``; None: there are no classes."""
-    if getattr(module, "num_classes", None) is None:
-        return None
-    return lambda: torch.cat([module.labels_of(z) for z in fake_latents(module, count, seed)])
+    rng, labels = torch.Generator().manual_seed(seed), labels_for(module, count, seed)
+    for start in range(0, count, batch_size):
+        z = module.draw_latents(min(batch_size, count - start), rng)
+        yield partial(module.generate, z, *(row[start:][: len(z)] for row in labels))
 
 
 class ImageQuality(ScoreHistory):

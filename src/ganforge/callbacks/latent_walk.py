@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganforge.callbacks.ema import averaged
+from ganforge.callbacks.lookup import labels_for
 from ganforge.latent.interpolation import slerp
 from ganforge.utils.images import grid, save_gif, to_pil
 from ganforge.utils.terminal import told_if_slow
@@ -44,11 +45,12 @@ class LatentWalk(Callback):
         cells, rng = self.columns * self.rows, torch.Generator().manual_seed(self.seed)
         ends = [pl_module.draw_latents(cells, rng) for _ in range(self.stops)]
         shares = torch.arange(self.frames) / self.frames
+        labels = labels_for(pl_module, cells, self.seed)  # a cell keeps its class on the way
         pictures = []
         with averaged(trainer, pl_module):
             for a, b in zip(ends, [*ends[1:], ends[0]], strict=True):
                 for share in shares:
-                    images = pl_module.generate(slerp(a, b, share.to(a.device)))
+                    images = pl_module.generate(slerp(a, b, share.to(a.device)), *labels)
                     if images.ndim != 4:
                         return
                     scale = max(1, self.smallest_side // (images.shape[-1] * self.columns))

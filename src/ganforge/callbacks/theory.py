@@ -13,6 +13,7 @@ from torch import Tensor
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.judge import Judge
 from ganforge.callbacks.loggers import log_picture
+from ganforge.callbacks.lookup import labels_for
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
@@ -68,7 +69,8 @@ class TheoryFigure(Judge):
             return
         rng = torch.Generator().manual_seed(self.seed)
         with averaged(trainer, pl_module) as ema:
-            fake = pl_module.generate(pl_module.draw_latents(self.n_samples, rng))
+            z = pl_module.draw_latents(self.n_samples, rng)
+            fake = pl_module.generate(z, *labels_for(pl_module, self.n_samples, self.seed))
         figure = Figure(figsize=(6.4, 4.2), dpi=100, layout="constrained")
         self.draw(figure, pl_module, trainer.datamodule, fake)
         self._measured = step, self._protocol(trainer.datamodule, ema)

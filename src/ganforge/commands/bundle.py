@@ -25,8 +25,8 @@ LARGEST_CONFIG = 1 << 20  # bytes
 class Bundle:
     """What a bundle holds: the parts of a configuration, tensors by name, and where from.
 
-    ``classes`` are the names of a conditional model's classes, ``checkpoint`` the name of the
-    run's checkpoint that the weights were in.
+    ``classes`` are the names of a conditional model's classes, ``class_shares`` how frequent they
+    were in its data, ``checkpoint`` the name of the run's checkpoint that the weights were in.
     """
 
     config: DictConfig
@@ -35,6 +35,7 @@ class Bundle:
     ema: bool
     classes: list[str] | None = None
     checkpoint: str = ""
+    class_shares: list[float] | None = None
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -59,6 +60,7 @@ def write_bundle(bundle: Bundle, folder: Path, name: str) -> None:
         "checkpoint": bundle.checkpoint,
         "weights": {"file": WEIGHTS, "sha256": file_sha256(folder / WEIGHTS)},
         **({"classes": bundle.classes} if bundle.classes else {}),
+        **({"class_shares": bundle.class_shares} if bundle.class_shares else {}),
         **plain,
     }
     write_json(facts, folder / CONFIG)
@@ -73,7 +75,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     config: Any = OmegaConf.create({key: facts.get(key) for key in ("model", "data", "features")})
     _fill_places(config)
     classes, checkpoint = facts.get("classes"), facts.get("checkpoint", "")
-    return Bundle(config, weights, facts["step"], facts["averaged_weights"], classes, checkpoint)
+    step, ema, shares = facts["step"], facts["averaged_weights"], facts.get("class_shares")
+    return Bundle(config, weights, step, ema, classes, checkpoint, shares)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -99,10 +102,21 @@ def read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
+def _are_shares(shares: object, model: object) -> bool:
+    """Whether there is a share of each class of the model, and not all are 0."""
+    if not isinstance(shares, list) or not isinstance(model, dict):
+        return False
+    numbers = [
+        isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares
+    ]
+    return len(shares) == model.get("num_classes") and all(numbers) and sum(shares) > 0
+
+
 def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
     """Whether each entry that a bundle needs is there and of its type."""
     model, data, weights = (facts.get(key) for key in ("model", "data", "weights"))
     step, classes = facts.get("step"), facts.get("classes", [])
+    shares = facts.get("class_shares")
     return {
         "model": isinstance(model, dict) and is_model_class(model.get("_target_")),
         "data": isinstance(data, dict) and isinstance(data.get("shape"), list),
@@ -111,6 +125,7 @@ def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
         "averaged_weights": isinstance(facts.get("averaged_weights"), bool),
         "checkpoint": isinstance(facts.get("checkpoint", ""), str),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
+        "class_shares": shares is None or _are_shares(shares, model),
     }
 
 

@@ -120,6 +120,8 @@ def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto")
             f"{path} does not fit {run.config} "
             f"({str(error).splitlines()[0]}): use the checkpoint that the run wrote"
         ) from error
+    if (shares := state.get("ganforge", {}).get("class_shares")) is not None:
+        module.class_shares = shares
     module.to(pick_device(device)).eval()
     classes = state.get("ganforge", {}).get("classes")
     step, ema = state["global_step"], bool(averages)
@@ -140,6 +142,8 @@ def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
         )
     module = build(bundle.config.model)
     module.load_state_dict(bundle.weights)
+    if bundle.class_shares is not None:
+        module.class_shares = bundle.class_shares
     module.to(pick_device(device)).eval()
     return LoadedRun(
         Run(folder),
@@ -179,6 +183,11 @@ def _with_files(node: Any) -> Iterator[tuple[DictConfig, str]]:
             yield node, key
         for child in node.values():
             yield from _with_files(child)
+
+
+def conditional(loaded: LoadedRun) -> bool:
+    """Whether the run's model is asked for a class."""
+    return getattr(loaded.module, "num_classes", None) is not None
 
 
 def need_latents(loaded: LoadedRun) -> None:

@@ -19,7 +19,7 @@ from ganforge.commands.bundle import (
     write_bundle,
 )
 from ganforge.commands.common import LoadedRun, build, load_bundle, load_run, need_latents
-from ganforge.commands.generate import latents_of_seeds
+from ganforge.commands.generate import of_seeds
 from ganforge.commands.model_card import Card, model_card
 from ganforge.commands.report import shown
 from ganforge.commands.trusted import PLACES, refuse_untrusted
@@ -49,7 +49,15 @@ def export(config: DictConfig) -> None:
         state = loaded.module.state_dict()
         weights = {key: state[key] for key in skeleton.state_dict()}
         name = loaded.run.folder.name
-        bundle = Bundle(parts, weights, loaded.step, loaded.ema, loaded.classes, loaded.checkpoint)
+        bundle = Bundle(
+            parts,
+            weights,
+            loaded.step,
+            loaded.ema,
+            loaded.classes,
+            loaded.checkpoint,
+            getattr(loaded.module, "class_shares", None),
+        )
         write_bundle(bundle, folder, name)
         _check_pictures(loaded, load_bundle(folder, config.device))
         pictures = write_pictures(loaded, folder) if config.picture else {}
@@ -114,7 +122,7 @@ def probe(loaded: LoadedRun) -> list[Tensor]:
     """Pictures that tell one generator from another: of two seeds, or of noise each way."""
     module, config = loaded.module, loaded.config.data
     if not isinstance(module, Translator):
-        return [module.generate(latents_of_seeds(module, range(2)))]
+        return [of_seeds(module, range(2))]
     pictures = []
     for way in module.translators:
         rng = torch.Generator().manual_seed(0)
@@ -138,7 +146,7 @@ def _check_pictures(loaded: LoadedRun, bundle: LoadedRun) -> None:
 def write_pictures(loaded: LoadedRun, folder: Path) -> dict[str, str]:
     """Write the sample grids; returns what each file shows."""
     if not isinstance(loaded.module, Translator):
-        images = loaded.module.generate(latents_of_seeds(loaded.module, range(SAMPLES)))
+        images = of_seeds(loaded.module, range(SAMPLES))
         scale = max(1, 512 // (images.shape[-1] * 8))
         save_image(grid(images, 8, scale=scale), folder / "samples.png")
         return {"samples.png": f"seeds 0 to {SAMPLES - 1}, not chosen"}

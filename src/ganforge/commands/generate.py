@@ -22,6 +22,11 @@ def latents_of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
     )
 
 
+def of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
+    """Uint8 images of seeds, each in its own class where there are some."""
+    return module.generate(latents_of_seeds(module, seeds), labels_of_seeds(module, seeds))
+
+
 def truncated(z: Tensor, threshold: float | None) -> Tensor:
     """Latents of the normal distribution cut off at ±``threshold``; None cuts nothing off.
 
@@ -55,11 +60,15 @@ def class_number(loaded: LoadedRun, wanted: object) -> int | None:
     return number
 
 
-def _labels(module: GAN, z: Tensor, number: int | None) -> Tensor | None:
-    """The chosen class, or that of each latent as it was drawn: truncation must not change it."""
+def labels_of_seeds(
+    module: GAN, seeds: range | list[int], number: int | None = None
+) -> Tensor | None:
+    """The chosen class, else one a seed, as frequent as in the training data; None: no classes."""
     if number is not None:
-        return torch.full((len(z),), number)
-    return None if module.num_classes is None else module.labels_of(z)
+        return torch.full((len(seeds),), number)
+    if module.num_classes is None:
+        return None
+    return torch.cat([module.draw_labels(1, seed) for seed in seeds])
 
 
 def _sheet(folder: Path, seed: int, count: int) -> Path:
@@ -85,7 +94,7 @@ def generate(config: DictConfig) -> None:
     for start in range(0, config.n, 64):
         chunk = seeds[start : start + 64]
         z = latents_of_seeds(loaded.module, chunk)
-        labels = _labels(loaded.module, z, number)
+        labels = labels_of_seeds(loaded.module, chunk, number)
         images = loaded.module.generate(truncated(z, config.truncation), labels)
         for seed, image in zip(chunk, images, strict=True):
             save_image(image, folder / f"seed_{seed:06d}.png")

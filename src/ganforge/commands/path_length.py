@@ -1,11 +1,14 @@
 """Perceptual path length of a run's generator, by the feature maps of its classifier."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor, nn
 
-from ganforge.commands.explore import Activations
+from ganforge.commands.common import LoadedRun
+from ganforge.commands.explore import Activations, of_one_class
 from ganforge.latent.interpolation import TAIL, path_lengths, slerp, without_tails
 from ganforge.metrics import bootstrap
 from ganforge.metrics.cnn import CNNFeatures
@@ -23,14 +26,18 @@ def path_length(
     loaded, pairs = sides.fake.loaded, config.path_pairs
     if loaded is None or not pairs:
         return [], None
-    if getattr(loaded.module, "num_classes", None) is not None:
-        return [], "the perceptual path length, as the model is conditional"
     if not isinstance(scorer.extractor, CNNFeatures):
         return [], "the perceptual path length, which needs the feature maps of features=cnn"
     rng = torch.Generator().manual_seed(config.seed)
     a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
     activations = Activations(scorer.extractor)
-    lengths = path_lengths(activations, loaded.module.generator, slerp, a, b, rng, EPSILON)
+    labels = loaded.module.draw_labels(pairs, config.seed)
+    lengths = torch.cat(
+        [
+            path_lengths(activations, generator, slerp, a[chosen], b[chosen], rng, EPSILON)
+            for generator, chosen in _by_class(loaded, labels)
+        ]
+    )
     settings = (
         ("epsilon", EPSILON), ("path", "slerp"), ("distance", "maps of the classifier"),
         ("tails", TAIL),
@@ -40,3 +47,12 @@ def path_length(
     )
     value = Value(without_tails(lengths), lengths.std().item(), settings, interval=interval)
     return [scorer.record("ppl", value, pairs, False, origin)], None
+
+
+def _by_class(loaded: LoadedRun, labels: Tensor | None) -> Iterator[tuple[nn.Module, Any]]:
+    """Generators as functions of latents alone, and which are theirs: a path has a class."""
+    if labels is None:
+        yield loaded.module.generator, slice(None)
+        return
+    for number in labels.unique().tolist():
+        yield of_one_class(loaded, number)[0], labels == number

@@ -48,6 +48,7 @@ class SplitDataModule(lightning.LightningDataModule):
 
     name: str
     shape: tuple[int, ...]
+    class_names: list[str] | None = None
     _opened: dict[str, Rows]
 
     def split(self, name: str) -> Rows:
@@ -56,6 +57,15 @@ class SplitDataModule(lightning.LightningDataModule):
         if name not in self._opened:
             raise UserError(f"There is no split '{name}': choose train or test.")
         return self._opened[name]
+
+    @property
+    def class_shares(self) -> list[float] | None:
+        """How often training images have each class; of a stream as its first windows tell."""
+        labels = self.split("train").held().get("label")
+        if labels is None or self.class_names is None:
+            return None
+        counts = torch.bincount(labels, minlength=len(self.class_names))
+        return (counts / counts.sum()).tolist()
 
     def choose(self, split: str, n: int, seed: int = 0) -> Tensor:
         """Numbers of ``n`` different images of ``split``, the same ones for the same seed."""

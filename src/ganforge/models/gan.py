@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from ganforge.models.conditioning import classification, critic_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_uint8
 from ganforge.utils.modes import evaluating
+
+LABELS = 1  # tells the random numbers of labels from others of the same seed
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class GAN(AdversarialModule):
         self.generator_batch = generator_batch
         self.num_classes = num_classes
         self.classifier_weight = classifier_weight
+        self.class_shares: list[float] | None = None  # of the training data, known with it
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The generator and the discriminator."""
@@ -176,6 +180,8 @@ class GAN(AdversarialModule):
                 f"set data.num_classes{'' if names is None else f'={len(names)}'} or leave "
                 "conditioning out"
             )
+        if self.num_classes is not None:
+            self.class_shares = getattr(self.trainer.datamodule, "class_shares", None)
 
     def _class_names(self) -> list[str] | None:
         return getattr(self.trainer.datamodule, "class_names", None)
@@ -185,6 +191,7 @@ class GAN(AdversarialModule):
         super().on_save_checkpoint(checkpoint)
         if self.num_classes is not None:
             checkpoint["ganforge"]["classes"] = self._class_names()
+            checkpoint["ganforge"]["class_shares"] = self.class_shares
 
     def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
         """``count×latent_dim`` standard normal latents from ``rng``, on its device."""
@@ -193,22 +200,28 @@ class GAN(AdversarialModule):
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``.
 
-        ``labels``, int64 ``N``, steer a conditional model; without them each latent has one of its
-        own, every class equally often.
+        ``labels``, int64 ``N``, are those of a conditional model: chosen, or of ``draw_labels``.
         """
         if self.num_classes is None and labels is not None:
             raise ValueError("the model is unconditional: it knows no labels")
         if self.num_classes is not None and labels is None:
-            labels = self.labels_of(z)
+            raise ValueError("the model is conditional: choose labels, or take draw_labels")
         labels = None if labels is None else labels.to(self.device)
         with evaluating(self.generator), torch.no_grad():
             samples = self._synthesise(z.to(self.device), labels)
         return to_uint8(samples) if samples.dim() == 4 else samples.float()
 
-    def labels_of(self, z: Tensor) -> Tensor:
-        """A label for each latent from its last digits alone: the same in any company."""
-        share = (z.double().abs().sum(1) * 1e4) % 1
-        return (share * (self.num_classes or 1)).long()
+    def draw_labels(self, count: int, seed: int) -> Tensor | None:
+        """Labels int64 ``count``, as often as the training data has them; None: there are none.
+
+        They come from a generator of their own, so that latents are those of any model.
+        """
+        if self.num_classes is None:
+            return None
+        shares = torch.tensor(self.class_shares or [1.0] * self.num_classes, dtype=torch.float64)
+        rng = np.random.default_rng([seed, LABELS])
+        ends = (shares / shares.sum()).cumsum(0)[:-1]
+        return torch.bucketize(torch.from_numpy(rng.random(count)), ends, right=True)
 
 
 def _times(count: int, samples: Tensor | None) -> Tensor | None:

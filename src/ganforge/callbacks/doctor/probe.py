@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ganforge.callbacks.lookup import labels_for
 from ganforge.utils.images import to_float
 from ganforge.utils.modes import evaluating
 
@@ -125,7 +126,8 @@ class Probe:
         if not self._real or not hasattr(module, "draw_latents"):
             return {}
         rng = torch.Generator().manual_seed(self.seed)
-        return {"": module.generate(module.draw_latents(self.samples, rng))}
+        z = module.draw_latents(self.samples, rng)
+        return {"": module.generate(z, *labels_for(module, self.samples, self.seed))}
 
     def _compare(self, module: LightningModule, side: str, fake: Tensor) -> dict[str, float]:
         unit = spread(self._real[side])
