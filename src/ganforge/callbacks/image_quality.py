@@ -59,6 +59,12 @@ def fake_batches(
         yield partial(module.generate, z, *(row[start:][: len(z)] for row in labels))
 
 
+def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], Tensor] | None:
+    """What returns the classes of those images, int64 ``count``; None: there are no classes."""
+    labels = labels_for(module, count, seed)
+    return (lambda: labels[0]) if labels else None
+
+
 class ImageQuality(ScoreHistory):
     """Scores the averaged generator every N steps, before the first and after the last.
 

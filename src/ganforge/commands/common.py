@@ -185,11 +185,6 @@ def _with_files(node: Any) -> Iterator[tuple[DictConfig, str]]:
             yield from _with_files(child)
 
 
-def conditional(loaded: LoadedRun) -> bool:
-    """Whether the run's model is asked for a class."""
-    return getattr(loaded.module, "num_classes", None) is not None
-
-
 def need_latents(loaded: LoadedRun) -> None:
     """Raise a UserError unless the run's model makes images from latents."""
     if not hasattr(loaded.module, "draw_latents"):

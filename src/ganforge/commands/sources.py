@@ -11,10 +11,10 @@ from hydra import compose
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ganforge.callbacks.image_quality import fake_batches, real_images
+from ganforge.callbacks.image_quality import fake_batches, fake_labels, real_images
 from ganforge.cli import config_dir
 from ganforge.commands.bundle import is_bundle
-from ganforge.commands.common import LoadedRun, build_data, conditional, load_run, need_latents
+from ganforge.commands.common import LoadedRun, build_data, load_run, need_latents
 from ganforge.commands.files import ImageFiles
 from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
@@ -93,8 +93,6 @@ def of_run(loaded: LoadedRun) -> Source:
     name = loaded.run.folder.name
     weights = _weights_hash(loaded.module)
 
-    labels = loaded.module.draw_labels if conditional(loaded) else None
-
     def pick(n: int, seed: int) -> RealImages:
         return RealImages(
             lambda: fake_batches(loaded.module, n, seed),
@@ -102,7 +100,7 @@ def of_run(loaded: LoadedRun) -> Source:
             weights,
             name,
             seed,
-            labels and (lambda: labels(n, seed)),
+            fake_labels(loaded.module, n, seed),
         )
 
     channels, *sides = loaded.config.data.shape
