@@ -25,6 +25,7 @@ INSIDE = {
     "models": {"losses", "utils"},
     "callbacks": {"latent", "metrics", "utils"},
     "sweeps": {"utils"},
+    "retouch": {"data", "networks", "utils"},
     "commands": {
         "data",
         "metrics",
@@ -35,7 +36,7 @@ INSIDE = {
         "losses",
         "networks",
     }
-    | {"sweeps", "utils", "cli"},
+    | {"retouch", "sweeps", "utils", "cli"},
 }
 TORCH_ONLY = ("augment", "losses", "networks", "latent")
 

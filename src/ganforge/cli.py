@@ -15,6 +15,7 @@ COMMANDS = {
     "leaderboard": "rank all runs of a folder, with pictures: ganforge leaderboard outputs",
     "generate": "write pictures from seeds",
     "translate": "translate images with a trained CycleGAN or pix2pix",
+    "retouch": "open closed eyes in photos, after another photo of the same person",
     "export": "write a trained generator as a bundle that others can load safely",
     "pack": "write a data set larger than memory as an indexed stream",
     "dashboard": "build a W&B workspace: quality, balance, samples, speed",

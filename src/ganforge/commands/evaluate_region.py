@@ -1,17 +1,19 @@
 """``ganforge evaluate`` on a generator of regions: beside pasting, strangers and nobody."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
 from torch import Tensor
 
-from ganforge.commands.common import LoadedRun, build_data
+from ganforge.commands.common import LoadedRun, build, build_data
 from ganforge.commands.evaluate_translation import WITHOUT_USE
 from ganforge.commands.evaluation_files import write_scores
-from ganforge.commands.report import score_table
+from ganforge.commands.report import BETTER
 from ganforge.commands.sources import refuse_broken
+from ganforge.data.regions import Windows
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
 from ganforge.metrics.scorer import library_versions
@@ -26,9 +28,8 @@ GENERATED = "generated"
 
 def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     """Print the figures of unseen people's regions with their baselines, and write them."""
-    given: Any = OmegaConf.to_container(
-        config, resolve=False
-    )  # features need their data to resolve
+    # Features name the data that they fit: unresolved they can be looked at.
+    given: Any = OmegaConf.to_container(config, resolve=False)
     for key in (*WITHOUT_USE, "features"):
         if given.get(key) is not None:
             raise UserError(
@@ -47,21 +48,70 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     template = _template(config, loaded, data, split, len(truth))
     tables = {name: _scores(template, measured) for name, measured in found.items()}
     own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, "a stranger's"))
-    better = replace(template, metric="own_better", value=(own < other).float().mean().item())
+    better = (own < other).float().mean().item()
     console = terminal()
     title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
     console.print(f"{title}: inside the region, {len(truth)} cases of {split}", style="bold")
-    console.print(score_table(tables))
+    console.print(_table(tables))
     console.print(
-        f"own exemplar nearer to the truth than a stranger's: {better.value:.0%} of cases",
+        f"own exemplar nearer to the truth than a stranger's: {better:.1%} of cases",
         soft_wrap=True,
     )
+    opened = _opened(loaded, data.split(split))
+    for line in opened.told:
+        console.print(line, soft_wrap=True)
     records = [
         replace(score, details=tuple((name, rows[i].value) for name, rows in tables.items()))
         for i, score in enumerate(tables[GENERATED])
     ]
-    path = write_scores([*records, better], loaded.run.folder / "evaluations", config.output)
+    more = {"own_better": better} | ({} if opened.share is None else {"eyes_opened": opened.share})
+    records += [replace(template, metric=name, value=value) for name, value in more.items()]
+    path = write_scores(records, loaded.run.folder / "evaluations", config.output)
     console.print(f"written to {shown(path)}", soft_wrap=True)
+
+
+class Opened(NamedTuple):
+    """Of closed eyes without a truth the share that is judged open now, and what to say of it."""
+
+    share: float | None
+    told: list[str]
+
+
+def _opened(loaded: LoadedRun, windows: Windows) -> Opened:
+    """Retouch the windows whose eyes the judge of the data set calls closed, and ask it again."""
+    alone = windows.closed_alone()
+    count = len(alone["person"])
+    judging = OmegaConf.select(loaded.config, "data.source.judge")
+    if not count or not judging:
+        return Opened(None, [])
+    judge, module = build(judging), loaded.module
+    if not judge.is_there:
+        return Opened(None, [f"note: closed eyes are not counted: {judge.missing}"])
+
+    def share(images: Tensor) -> float:
+        return (judge.chance(images, module.region.anchors) > 0.5).float().mean().item()
+
+    generated = share(_made(module, alone["input"], alone["exemplar"]))
+    pasted = share(blend(alone["input"], alone["exemplar"], module.soft.cpu()))
+    return Opened(
+        generated,
+        [
+            f"closed eyes judged open: {generated:.1%} of {count} cases (pasted {pasted:.1%}, "
+            f"untouched {share(alone['input']):.1%})"
+        ],
+    )
+
+
+def _table(columns: dict[str, list[Score]]) -> Table:
+    """A row for the model and for each baseline."""
+    table = Table()
+    table.add_column("region")
+    for score in columns[GENERATED]:
+        arrow = BETTER.get(score.metric, "↓")
+        table.add_column(f"{score.metric.strip('_')} {arrow}", justify="right")
+    for name, scores in columns.items():
+        table.add_row(name, *(f"{score.value:.4g}" for score in scores))
+    return table
 
 
 def _columns(module: Any, cases: dict[str, Tensor]) -> dict[str, Tensor]:
