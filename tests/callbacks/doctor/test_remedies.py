@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from test_rules import CASE, SICK
 
-from ganforge.callbacks.doctor.case import describe
+from ganforge.callbacks.doctor.case import describe, gradient_weights
 from ganforge.commands.common import build
 from helpers import TINY_AVATARS, composed, options
 
@@ -20,6 +20,7 @@ MODELS = {
     "r3gan": ["model=r3gan", *TINY_AVATARS, "model.generator.width=16"],
     "ring2d": ["experiment=ring2d"],
     "cyclegan": ["experiment=cyclegan_avatars", "model.a_to_b.width=4", "model.critic_a.width=4"],
+    "region": ["model=region", "model.generator.width=4", "model.discriminator.width=4"],
     "pix2pix": ["model=pix2pix", "model.generator.width=4", "model.discriminator.width=4"],
 }
 
@@ -77,3 +78,37 @@ def test_a_remedy_in_use_is_not_named_again(case):
         used = replace(case, in_use=frozenset(r.split()[0] for r in remedies))
         assert rule(sick, used).remedies == ()
         assert "try" not in rule(sick, used).message
+
+
+@pytest.mark.parametrize(
+    ("model", "chosen", "found"),
+    [
+        ("dcgan", "r1", {"r1.weight": 1.0}),
+        ("dcgan", "lazy_r1", {"lazy_r1.regularizer.weight": 1.0}),
+        ("dcgan", "gradient_penalty", {}),
+        ("r3gan", "r1_r2", {"r1.weight": 1.0}),
+        ("ring2d", "r1_points", {"r1.weight": 0.1}),
+    ],
+)
+def test_weights_of_r1_are_found_by_what_sets_them(model, chosen, found, tmp_path):
+    """Read from the model, so that a remedy that lowers one composes."""
+    overrides = [*MODELS[model], f"regularizer=[{chosen}]", "norm=none"]
+    config = composed("train", overrides, tmp_path, tmp_path)
+    case = described(config, build(config.model))
+    keys = {f"model.objective.regularizers.{key}": weight for key, weight in found.items()}
+    assert case.gradient_weights == keys
+    for key, remedy in zip(keys, case.steeper, strict=True):
+        lowered = build(composed("train", [*overrides, remedy], tmp_path, tmp_path).model)
+        assert gradient_weights(lowered)[key] == pytest.approx(keys[key] / 10)
+
+
+def test_points_get_the_weight_that_is_made_for_them():
+    for rule, sick, _ in SICK.values():
+        if finding := rule(sick, replace(CASE, images=False)):
+            assert "regularizer=[r1]" not in finding.remedies
+    rule, sick, _ = SICK["critic_wins"]
+    assert rule(sick, replace(CASE, images=False)).remedies[0] == "regularizer=[r1_points]"
+    assert rule(sick, CASE).remedies[0] == "regularizer=[r1]"
+    for name in ("r1", "lazy_r1"):
+        used = replace(CASE, in_use=frozenset([f"regularizer=[{name}]"]))
+        assert not any("r1" in remedy for remedy in rule(sick, used).remedies)

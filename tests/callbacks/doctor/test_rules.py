@@ -7,6 +7,7 @@ import pytest
 
 from ganforge.callbacks.doctor.balance import (
     CriticFooled,
+    CriticGuesses,
     CriticRemembers,
     CriticWins,
     LogitsExplode,
@@ -57,6 +58,11 @@ SICK = {
         CriticWins(loss_share=0.05, steps=200),
         series(critic_loss=[0.05] * 8, d_real=[0.98] * 8, d_fake=[0.0] * 8),
         series(critic_loss=[0.05] * 7 + [0.3]),
+    ),
+    "critic_guesses": (
+        CriticGuesses(loss_share=0.95, steps=300, far=0.5, nearer=0.95),
+        series(critic_loss=1.38, score=[90.0, 70.0, 69.0]),
+        series(critic_loss=1.38, score=[90.0, 70.0, 60.0]),
     ),
     "critic_fooled": (
         CriticFooled(margin=0.1, steps=100),
@@ -201,3 +207,27 @@ def test_lately_and_mean():
     assert lately(history, 125) == ()
     assert mean(history, "score") == 2.0
     assert math.isnan(mean(history[:2], "score"))
+
+
+@pytest.mark.parametrize(
+    "calm",
+    [
+        series(critic_loss=1.38, score=[90.0, 5.0, 5.0]),  # in balance: as good as it gets
+        series(critic_loss=1.2, score=[90.0, 90.0]),  # it knows something
+        series(critic_loss=1.38, score=[90.0]),  # nothing to compare with
+        series(critic_loss=1.38),
+        series(windows=8, critic_loss=1.38, score=[90.0, 90.0]),  # young
+    ],
+)
+def test_a_critic_that_guesses_is_left_alone_where_samples_are_near_or_come_nearer(calm):
+    rule, sick, _ = SICK["critic_guesses"]
+    assert rule(sick, CASE) is not None
+    assert rule(calm, CASE) is None
+
+
+def test_under_r1_a_guessing_critic_is_given_a_smaller_weight():
+    rule, sick, _ = SICK["critic_guesses"]
+    key = "model.objective.regularizers.r1.weight"
+    found = rule(sick, replace(CASE, gradient_weights={key: 10.0}))
+    assert found.remedies[0] == f"{key}=1"
+    assert "its loss 1.38 where guessing costs 1.39" in found.message

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from ganforge.callbacks.doctor.vitals import Case, Finding, History, known, lately, mean
+from ganforge.callbacks.doctor.vitals import (
+    UNKNOWN,
+    Case,
+    Finding,
+    History,
+    known,
+    lately,
+    mean,
+)
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,49 @@ class CriticWins:
             f"{case.chance:.2g}, for {self.steps} steps",
             case.usable(
                 [
-                    "regularizer=[r1]",
+                    *case.flatter,
                     "augment=diffaugment",
                     "norm=spectral",
                     *case.rate("critic", 0.25),
                 ]
             ),
             {"d_real": real, "d_fake": fake, "critic_loss": loss},
+        )
+
+
+@dataclass(frozen=True)
+class CriticGuesses:
+    """The critic guesses while samples are far from the data and come no nearer.
+
+    In the end both players are at rest there, but before that a critic that has nothing to say
+    teaches nothing. ``loss_share`` is its loss over that of guessing, the mean over ``steps``; far
+    is a score above ``far`` of the first one, that of an untrained generator; nearer would be a
+    score below ``nearer`` times the best before.
+    """
+
+    loss_share: float = 0.95
+    steps: int = 300
+    far: float = 0.5
+    nearer: float = 0.95
+
+    def __call__(self, history: History, case: Case) -> Finding | None:
+        """Compare the mean loss, then the last score with those before."""
+        if case.floor is None or case.chance is None:
+            return None
+        loss = mean(lately(history, self.steps), "critic_loss")
+        if not (loss - case.floor) > self.loss_share * (case.chance - case.floor):
+            return None
+        first, *scores = [v.score for v in known(history, "score")] or [UNKNOWN]
+        best = min([first, *scores[:-1]])
+        if not scores or scores[-1] <= max(self.far * first, self.nearer * best):
+            return None
+        return Finding(
+            "critic_guesses",
+            "the critic guesses",
+            f"its loss {loss:.3g} where guessing costs {case.chance:.3g}, for {self.steps} steps, "
+            f"and the score is {scores[-1]:.3g}, at the start {first:.3g}",
+            case.usable([*case.steeper, *case.rate("critic", 4), "model.n_critic=2"]),
+            {"critic_loss": loss, "score": scores[-1], "first": first},
         )
 
 
@@ -95,7 +139,7 @@ class LogitsExplode:
             f"samples, where {limit:.3g} apart would already be much",
             case.usable(
                 [
-                    case.penalty if case.chance is None else "regularizer=[r1]",
+                    *([case.penalty] if case.chance is None else case.flatter),
                     "norm=spectral",
                     *case.rate("critic", 0.25),
                 ]
@@ -126,6 +170,6 @@ class CriticRemembers:
             "the critic learns the training images by heart",
             f"on real images that it has not seen, {share:.0%} of its verdict is gone (limit "
             f"{self.share:.0%}), since step {recent[0].step}",
-            case.usable(["augment=diffaugment", "augment=translation", "regularizer=[r1]"]),
+            case.usable(["augment=diffaugment", "augment=translation", *case.flatter]),
             {"memory": share},
         )

@@ -52,6 +52,17 @@ def overrides_in_use(module: LightningModule) -> frozenset[str]:
     return frozenset(used)
 
 
+def gradient_weights(module: LightningModule) -> dict[str, float]:
+    """Weights of R1 and R2, also of lazy ones, by what a user would type to set them."""
+    found = {}
+    for name, part in getattr(getattr(module, "objective", None), "regularizers", {}).items():
+        inner = getattr(part, "regularizer", None)
+        key = f"model.objective.regularizers.{name}" + (".regularizer" if inner else "")
+        if name in ("r1", "lazy_r1") and part.per_sample is False:
+            found[f"{key}.weight"] = float((inner or part).weight)
+    return found
+
+
 def describe(trainer: Trainer, module: LightningModule, probe: Probe) -> Case:
     """Collect the facts of a training."""
     loss = getattr(getattr(module, "objective", None), "loss", None)
@@ -73,5 +84,6 @@ def describe(trainer: Trainer, module: LightningModule, probe: Probe) -> Case:
         latent=hasattr(module, "draw_latents"),
         weight_norm=all("weight_norm" in signature(type(c)).parameters for c in critics),
         batch_norm=any(isinstance(part, _BatchNorm) for c in critics for part in c.modules()),
+        gradient_weights=gradient_weights(module),
         in_use=overrides_in_use(module),
     )

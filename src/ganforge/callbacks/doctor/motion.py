@@ -87,7 +87,7 @@ class GradientsVanish:
                     f"no gradient reaches the {player}",
                     f"norm {max(norms):.2g} over {self.steps} steps: units are dead or the loss is "
                     "saturated",
-                    case.usable(["loss=non_saturating", "regularizer=[r1]"]),
+                    case.usable(["loss=non_saturating", *case.flatter]),
                     {name: max(norms)},
                 )
         return None
@@ -118,7 +118,7 @@ class GradientsExplode:
                     "gradients_explode",
                     f"the gradients of the {player} explode",
                     f"norm {now[-1]:.3g}, usually {usual:.3g}",
-                    case.usable(["model.clip_gradient=1.0", "regularizer=[r1]", "norm=spectral"]),
+                    case.usable(["model.clip_gradient=1.0", *case.flatter, "norm=spectral"]),
                     {name: now[-1], "usual": usual},
                 )
         return None

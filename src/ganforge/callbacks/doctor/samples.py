@@ -52,7 +52,7 @@ class ModesCollapse:
             "samples have collapsed",
             f"they differ by {recent[-1].diversity:.0%} of what the data does, since step "
             f"{recent[0].step} (at best {best.diversity:.0%}, step {best.step})",
-            case.usable(["regularizer=[r1]", "augment=diffaugment", *case.rate("generator", 0.5)]),
+            case.usable([*case.flatter, "augment=diffaugment", *case.rate("generator", 0.5)]),
             {"diversity": recent[-1].diversity, "best": best.diversity},
         )
 
@@ -98,8 +98,6 @@ class ScoreRises:
             "quality has passed its best",
             f"{recent[-1].score:.3g} at step {recent[-1].step} against {best.score:.3g} at step "
             f"{best.step}, whose weights are in checkpoints/best.ckpt",
-            case.usable(
-                ["augment=diffaugment", "regularizer=[r1]", f"trainer.max_steps={best.step}"]
-            ),
+            case.usable(["augment=diffaugment", *case.flatter, f"trainer.max_steps={best.step}"]),
             {"score": recent[-1].score, "best": best.score},
         )

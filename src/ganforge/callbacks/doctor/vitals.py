@@ -74,6 +74,7 @@ class Case:
         latent: whether the model draws from latents (and is no translator).
         weight_norm: whether every critic takes a wrapper of its weights (``norm=spectral``).
         batch_norm: whether the critic mixes the samples of a batch.
+        gradient_weights: weights of penalties on the critic's gradient, by their overrides.
         in_use: overrides that the training already runs with, as they would be typed.
 
     """
@@ -88,6 +89,7 @@ class Case:
     latent: bool = True
     weight_norm: bool = True
     batch_norm: bool = False
+    gradient_weights: dict[str, float] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
 
     @property
@@ -96,6 +98,17 @@ class Case:
         if not self.batch_norm:
             return "regularizer=[gradient_penalty]"
         return "regularizer=[gradient_penalty] norm=none"
+
+    @property
+    def flatter(self) -> list[str]:
+        """The override that flattens the critic at real samples, unless something does already."""
+        used = any(f"regularizer=[{name}]" in self.in_use for name in ("r1", "lazy_r1"))
+        return [] if used else ["regularizer=[r1]" if self.images else "regularizer=[r1_points]"]
+
+    @property
+    def steeper(self) -> list[str]:
+        """The overrides that let a critic be steeper which a penalty has flattened."""
+        return [f"{key}={0.1 * weight:.2g}" for key, weight in self.gradient_weights.items()]
 
     def rate(self, player: str, factor: float) -> list[str]:
         """The override that changes a player's learning rate by a factor; none where it is 0."""
