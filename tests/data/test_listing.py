@@ -254,10 +254,13 @@ def test_other_files_do_not_look_like_images(data):
     assert not looks_whole(data, data, len(data))
 
 
-def test_all_bad_images_are_named_at_once_before_any_other_is_decoded(tmp_path, monkeypatch):
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_all_bad_images_are_named_at_once_before_any_other_is_decoded(
+    tmp_path, monkeypatch, as_zip
+):
     files = {f"{i:03}.jpg": noise(i, side=16) for i in range(300)}
     files |= {"cut.jpg": noise()[:-200], "text.png": b"text", "zero.png": b""}
-    root = write(tmp_path / "x", files)
+    root = packed(tmp_path / "x.zip", files) if as_zip else write(tmp_path / "x", files)
     monkeypatch.setattr("ganforge.data.decode.LOOK", -1)
     with pytest.raises(DamagedFileError) as told:
         split_sizes(root, tmp_path)

@@ -1,3 +1,4 @@
+import io
 import zipfile
 
 import numpy as np
@@ -336,3 +337,58 @@ def test_only_test_images_are_nothing_to_train_on(tmp_path):
     picture(tmp_path / "test" / "1.png")
     with pytest.raises(UserError, match="nothing to train on"):
         list(PairedFolder(tmp_path, "left").chunks("train", 8, 3))
+
+
+@pytest.mark.parametrize("wrap", ["", "horse2zebra/"])
+def test_unpaired_sides_lie_below_the_wrapping_folder_of_a_published_archive(tmp_path, wrap):
+    path = tmp_path / "published.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, folder in enumerate(("trainA", "testA", "trainB", "testB")):
+            for i in range(3):
+                file = io.BytesIO()
+                Image.new("RGB", (8, 8), (10 * number + i,) * 3).save(file, "PNG")
+                archive.writestr(f"{wrap}{folder}/{i}.png", file.getvalue())
+    sides = {side: UnpairedFolder(path, f"train{side}", f"test{side}", workers=1) for side in "AB"}
+    data = module(tmp_path / "cache", sides["A"], sides["B"], truth=False)
+    found = {
+        (side, split): sorted(data.domain(side).split(split).images[:, 0, 0, 0].tolist())
+        for side in "ab"
+        for split in ("train", "test")
+    }
+    assert found == {
+        ("a", "train"): [0, 1, 2], ("a", "test"): [10, 11, 12],
+        ("b", "train"): [20, 21, 22], ("b", "test"): [30, 31, 32],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folders", "train", "test"),
+    [
+        (("Train", "Val"), [0, 1, 2], [10, 11, 12]),
+        (("training", "validation", "Testing"), [0, 1, 2], [20, 21, 22]),
+        (("x/TRAIN", "x/test", "x"), [0, 1, 2], [10, 11, 12]),
+        (("a", "b"), [0, 1, 2, 10, 11], [12]),
+    ],
+)
+def test_pairs_in_folders_with_the_usual_names_of_splits(tmp_path, folders, train, test):
+    for number, folder in enumerate(folders):
+        (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(3):
+            image = Image.new("RGB", (16, 8), (10 * number + i,) * 3)
+            image.save(tmp_path / "set" / folder / f"{i}.png")
+    source = PairedFolder(tmp_path / "set", "left", workers=1)
+    for split, expected in (("train", train), ("test", test)):
+        (chunk,) = source.chunks(split, 8, 3)
+        assert chunk.images[:, 0, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("names", [("TrainA", "TrainB", "TestA", "TestB"),
+                                   ("train/A", "train/B", "VAL/A", "VAL/B")])  # fmt: skip
+def test_pairs_in_side_folders_with_splits_in_any_case(tmp_path, names):
+    for folder in names:
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (8, 8), (9,) * 3).save(tmp_path / "set" / folder / f"{i}.png")
+    source = PairedFolder(tmp_path / "set", "A", workers=1)
+    for split in ("train", "test"):
+        assert sum(len(chunk.images) for chunk in source.chunks(split, 8, 1)) == 2

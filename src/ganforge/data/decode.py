@@ -28,7 +28,7 @@ from ganforge.data.levels import (
     told,
 )
 from ganforge.data.listing import HAS_HEIF, Listing, some
-from ganforge.data.parallel import map_chunks
+from ganforge.data.parallel import CHUNK, map_chunks
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.terminal import tell
 
@@ -47,7 +47,8 @@ FORMATS = (
 )
 PAGED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 SUBFILE = 254  # TIFF's tag of smaller copies of a page
-LOOK = 5  # seconds to look for more, once something bad is known
+LOOK = 4  # seconds to look for more, once something bad is known, ...
+FEW = 4  # ... so many images at a time
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 
@@ -241,7 +242,7 @@ def _refuse_cut(
     if not bad:
         return
     rest, looked, end = [n for n in names if n not in suspects], 0, time.monotonic() + LOOK
-    with closing(decode(rest, what="looking at the other images")) as parts:
+    with closing(decode(rest, what="looking at the other images", chunk=FEW)) as parts:
         for decoded in parts:
             bad += decoded.bad
             looked += len(decoded.kept)
@@ -279,12 +280,13 @@ def _decoded(
     levels: Levels,
     workers: int | None,
     what: str,
+    chunk: int = CHUNK,
 ) -> Iterator[Decoded]:
     """Decode in a pool; where the first deep image is met, the levels of all are looked at."""
     start, decoder = 0, replace(decoder, ranges=levels.fixed or {})
     while start < len(names):
         work = partial(_decode_many, listing.root, listing.stamp, decoder)
-        with closing(map_chunks(work, names[start:], what, workers)) as parts:
+        with closing(map_chunks(work, names[start:], what, workers, chunk)) as parts:
             for decoded in parts:
                 if decoded is None:
                     break

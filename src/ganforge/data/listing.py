@@ -7,6 +7,7 @@ import os
 import stat
 import time
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from ganforge.data.archive import check_members, read_member
 from ganforge.data.ends import looks_whole
-from ganforge.data.parallel import map_threads
+from ganforge.data.parallel import map_threads, patient_progress
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
 
@@ -48,6 +49,8 @@ KINDS = {
 NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # each of one system
 WHOLE = 1 << 16  # bytes: smaller files enter the digest whole, of larger ones some parts do
 PART = 1 << 14
+SOON = 1 << 28  # bytes that are unpacked to see whether members are whole
+UNPACKING = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 SETTLED_NS = 2 * 10**9  # a file changed later than so long ago may change again within its time
 
 
@@ -80,7 +83,7 @@ class Listing:
     @cached_property
     def suspects(self) -> list[str]:
         """Names of files whose first and last bytes are not those of a whole image."""
-        return [] if self.stamp is not None else self._content[1]
+        return _zip_suspects(self) if self.stamp is not None else self._content[1]
 
     @cached_property
     def digest(self) -> str:
@@ -304,6 +307,26 @@ def _zip_digest(listing: Listing) -> str:
         info = archive.getinfo(raw.get(name, name))
         digest.update(_encoded(f"{name}\0{info.file_size}\0{info.CRC}\n"))
     return digest.hexdigest()
+
+
+def _zip_suspects(listing: Listing) -> list[str]:
+    """Members that do not look whole; none of an archive that would take long to unpack."""
+    archive, raw = _open_zip(listing.root, listing.stamp)
+    names = listing.names
+    if sum(archive.getinfo(raw.get(name, name)).file_size for name in names) > SOON:
+        return []
+    suspects = []
+    with patient_progress("looking at the images", len(names)) as advance:
+        for name in names:
+            advance(1)
+            try:
+                data = listing.read(name)
+            except UNPACKING:
+                suspects.append(name)
+                continue
+            if not looks_whole(data, data[-1024:], len(data)):
+                suspects.append(name)
+    return suspects
 
 
 @lru_cache(maxsize=2)

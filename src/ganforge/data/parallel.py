@@ -21,7 +21,8 @@ from ganforge.utils.terminal import terminal
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-CHUNK = 128
+CHUNK = 32  # photographs of a camera take seconds already
+QUICK = 128  # items without a bar
 PATIENCE = 2  # seconds without a word
 WORTH_A_POOL = 512  # starting processes takes about as long as this many images
 
@@ -31,15 +32,17 @@ def map_chunks(
     items: Sequence[Item],
     what: str,
     workers: int | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[Result]:
     """Yield ``function(part)`` for consecutive parts of ``items``, in order.
 
     ``function`` must be importable (a top-level function or a partial of one): workers are spawned.
+    Whoever stops waiting still waits for the parts that are worked on: small ones end sooner.
     """
-    parts = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    parts = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
     columns.append(TimeRemainingColumn())
-    quick = len(items) <= CHUNK
+    quick = len(items) <= QUICK
     with Progress(*columns, console=terminal(stderr=True), disable=quick) as progress:
         task = progress.add_task(what, total=len(items))
         for part, result in zip(parts, _results(function, parts, len(items), workers), strict=True):
