@@ -63,6 +63,19 @@ def test_what_needs_another_model_is_refused(run, tmp_path, capsys):
     assert "ganforge retouch" in capsys.readouterr().err
 
 
+def test_a_bundle_retouches_like_its_run(run, album, tmp_path):
+    bundle = tmp_path / "bundle"
+    assert ganforge("export", f"run={run}", f"output={bundle}", "checkpoint=last") == 0
+    card = (bundle / "README.md").read_text()
+    assert "ganforge retouch" in card
+    assert "people who agree" in card
+    made = []
+    for source in (run, bundle):
+        assert retouched(source, album, tmp_path / source.name) == 0
+        made.append(pixels(tmp_path / source.name / "closed.png"))
+    assert (made[0] == made[1]).all()
+
+
 # Photos
 
 

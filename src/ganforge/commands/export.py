@@ -92,9 +92,10 @@ def _of_bundle(path: Path) -> bool:
 def portable(loaded: LoadedRun) -> DictConfig:
     """What a bundle says of a run: resolved, without what only training needs, and no paths."""
     module, plain = loaded.module, _plain(loaded.config.model)
-    generators = getattr(module, "translators", {"": "generator"}).values()
+    needed = {*getattr(module, "translators", {"": "generator"}).values()}
+    needed |= {*getattr(module, "constants", ())}
     for key, value in plain.items():
-        if isinstance(value, dict) and key not in generators:
+        if isinstance(value, dict) and key not in needed:
             layer = isinstance(getattr(module, key, None), nn.Module)
             plain[key] = {"_target_": "torch.nn.Identity"} if layer else None
     data = _without_places(_plain(loaded.config.data))
@@ -126,7 +127,7 @@ def probe(loaded: LoadedRun) -> list[Tensor]:
     pictures = []
     for way in module.translators:
         rng = torch.Generator().manual_seed(0)
-        shape = (2, config["channels_a" if way[0] == "a" else "channels"], *[config.size] * 2)
+        shape = (2, *module.input_shape(way, config))
         noise = torch.randint(256, shape, generator=rng, dtype=torch.uint8)
         with torch.random.fork_rng():
             torch.manual_seed(0)

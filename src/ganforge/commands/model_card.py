@@ -12,7 +12,14 @@ from ganforge.commands.common import LoadedRun
 from ganforge.commands.ranking import read_records
 from ganforge.commands.report import BETTER, protocol_line
 from ganforge.metrics.protocol import Score
+from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
+
+CONSENT = (
+    "Use it on pictures of people who agree to it. What it makes is marked as synthetic in the "
+    "picture's\nmetadata: leave that in, and never pass such a picture off as a record of what "
+    "somebody did or said."
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,10 @@ def read_scores(loaded: LoadedRun) -> Iterable[Score]:
 
 def _use(card: Card) -> str:
     run = shlex.quote(f"run={card.folder}")
-    if isinstance(card.loaded.module, Translator):
+    if isinstance(card.loaded.module, RegionTranslator):
+        commands = [f"ganforge {card.loaded.module.usage.format(run=card.folder)}"]
+        note = CONSENT
+    elif isinstance(card.loaded.module, Translator):
         ways = " or ".join(card.loaded.module.translators)
         commands = [
             f"ganforge translate {run} input=FOLDER output=FOLDER "

@@ -20,6 +20,7 @@ from torch.nn.utils import parametrizations
 
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.errors import UserError
+from ganforge.utils.regions import Region
 
 TARGET, PARTIAL = "_target_", "_partial_"
 OURS = re.compile(r"ganforge\.(models|networks|data|metrics)\.[a-z][a-z0-9_]*\.[A-Z][A-Za-z0-9]*")
@@ -29,8 +30,13 @@ WRAPPERS = {
     f"torch.nn.utils.parametrizations.{wrap.__name__}": wrap
     for wrap in (parametrizations.spectral_norm, parametrizations.weight_norm)
 }
-# Where files lie is this machine's affair: keys of these names must be empty.
-PLACES = ("path", "folder", "data_dir", "download_dir", "cache_dir", "save_dir", "root")
+# Plain values that models and data are made with.
+VALUES = {"ganforge.utils.regions.Region": Region}
+# Where files lie is this machine's affair, and what reads them: keys of these names must be empty.
+PLACES = (
+    "path", "folder", "data_dir", "download_dir", "cache_dir", "save_dir", "root",
+    "finder", "judge", "landmarks",
+)  # fmt: skip
 DEEPEST, LONGEST = 32, 1000
 
 
@@ -46,8 +52,8 @@ def refuse_untrusted(config: Mapping[str, Any], origin: str) -> None:
 
 def find_class(target: str) -> Any:
     """The class (or weight wrapper) of a name that a bundle may use, None for every other name."""
-    if target in WRAPPERS:
-        return WRAPPERS[target]
+    if known := WRAPPERS.get(target) or VALUES.get(target):
+        return known
     if not (OURS.fullmatch(target) or TORCH.fullmatch(target)):
         return None
     module, _, name = target.rpartition(".")
@@ -62,12 +68,16 @@ def find_class(target: str) -> Any:
 
 
 def _is_model(found: Any) -> bool:
-    return found in WRAPPERS.values() or (inspect.isclass(found) and issubclass(found, nn.Module))
+    return found in (*WRAPPERS.values(), *VALUES.values()) or (
+        inspect.isclass(found) and issubclass(found, nn.Module)
+    )
 
 
 def _is_data(found: Any) -> bool:
     source = all(hasattr(found, method) for method in ("check", "key", "chunks", "names"))
-    return inspect.isclass(found) and (source or issubclass(found, LightningDataModule))
+    return found in VALUES.values() or (
+        inspect.isclass(found) and (source or issubclass(found, LightningDataModule))
+    )
 
 
 def _is_extractor(found: Any) -> bool:

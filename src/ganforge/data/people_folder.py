@@ -59,7 +59,7 @@ class PeopleFolder:
         self,
         path: Path | str,
         region: Region,
-        finder: FaceFinder,
+        finder: FaceFinder | None = None,
         landmarks: Path | str | None = None,
         judge: Judge | None = None,
         test_count: int = 150,
@@ -72,8 +72,13 @@ class PeopleFolder:
                 f"{test_count} test people and {pictures} pictures of each are too few: set "
                 "data.source.test_count and data.source.pictures to 2 at least."
             )
-        self._path, self._region = path, region
-        self._finder = finder if landmarks is None else Landmarks(landmarks)
+        finder = finder if landmarks is None else Landmarks(landmarks)
+        if finder is None:
+            raise UserError(
+                "nothing is said of how eyes are found: data.source.landmarks=FILE.csv names them "
+                "(a bundle holds no finder: evaluate the run it comes from)"
+            )
+        self._path, self._region, self._finder = path, region, finder
         self._judge, self._test_count, self._pictures = judge, test_count, pictures
         self._seed, self._workers = seed, workers
         self._skipped: list[str] = []

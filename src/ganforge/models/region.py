@@ -6,7 +6,8 @@ hole, and the critic is a matching-aware one (Reed et al. 2016): it also sees tr
 the exemplar of somebody else, which it has to call false.
 """
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,7 @@ class RegionTranslator(Translator):
     """
 
     translators: ClassVar[dict[str, str]] = {"input_to_truth": "generator"}
+    constants: ClassVar[tuple[str, ...]] = ("region",)
     usage: ClassVar[str] = "retouch run={run} input=PHOTO exemplar=PHOTO output=FOLDER"
 
     def __init__(
@@ -132,6 +134,10 @@ class RegionTranslator(Translator):
         """Retouch windows with their exemplars behind, ``N×2C×H×W``."""
         self.network(direction)
         return self.retouch(*images.chunk(2, dim=1))
+
+    def input_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:  # noqa: ARG002
+        """A window and its exemplar."""
+        return 2 * data["channels"], *self.region.shape(self.size)
 
     def panels(
         self, exemplar: Tensor, truth: Tensor, **sides: Tensor

@@ -1,6 +1,7 @@
 """What the translators share: domains A and B, uint8 in and out, rates that fall."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ class Translator(AdversarialModule):
     """
 
     translators: dict[str, str]
+    constants: ClassVar[tuple[str, ...]] = ()  # settings beside the networks that translations need
     usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
@@ -28,6 +30,10 @@ class Translator(AdversarialModule):
         """
         with evaluating(self), torch.no_grad():
             return to_uint8(self._padded(self.network(direction), to_float(images.to(self.device))))
+
+    def input_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:
+        """``C×H×W`` of what ``translate`` takes, by the settings of the training data."""
+        return data["channels_a" if direction[0] == "a" else "channels"], data["size"], data["size"]
 
     def network(self, direction: str) -> nn.Module:
         """The generator of one direction; a ValueError names those there are."""
