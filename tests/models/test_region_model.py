@@ -7,7 +7,7 @@ from ganforge.losses.adversarial import Hinge
 from ganforge.losses.objective import AdversarialObjective
 from ganforge.models.region import RegionTranslator, strangers
 from ganforge.networks.patchgan import PatchGAN
-from ganforge.networks.region import ExemplarEditor
+from ganforge.networks.region import ExemplarEditor, HolePainter
 from ganforge.utils.images import to_float
 from ganforge.utils.regions import Region
 from models.tiny_translators import adam
@@ -74,6 +74,15 @@ def test_without_a_correction_the_exemplar_is_pasted():
     seen, exemplar = windows(2), windows(2, 1)
     inside = (module.hole == 1).expand_as(seen)
     assert_close(module.retouch(seen, exemplar)[inside], exemplar[inside], rtol=0, atol=0)
+
+
+def test_the_painter_looks_at_no_exemplar():
+    module = make()
+    module.generator = HolePainter(3, downsamplings=3, width=4)
+    seen, exemplar, other = windows(2), windows(2, 1), windows(2, 2)
+    made = module.retouch(seen, exemplar)
+    assert_close(made, module.retouch(seen, other), rtol=0, atol=0)
+    assert (made != seen).any()
 
 
 def test_strangers_are_the_next_other_people():

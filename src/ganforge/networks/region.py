@@ -32,3 +32,25 @@ class ExemplarEditor(UNetGenerator):
         """Offset and gain for every picture."""
         offset = 2 * super().forward(images)
         return torch.cat([offset, torch.ones_like(offset[:, :1])], dim=1)
+
+
+class HolePainter(UNetGenerator):
+    """The hole painted from the picture around it alone: the exemplar is not looked at (gain 0).
+
+    In and out as ``ExemplarEditor``, which it is the baseline of.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        downsamplings: int = 4,
+        width: int = 32,
+        norm: Norm = nn.InstanceNorm2d,
+    ) -> None:
+        super().__init__(channels + 1, channels, downsamplings, width, 0.0, norm)
+        self._seen = channels + 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Offset and gain for every picture."""
+        offset = super().forward(images[:, : self._seen])
+        return torch.cat([offset, torch.zeros_like(offset[:, :1])], dim=1)
