@@ -6,9 +6,11 @@ import re
 import shutil
 import time
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 from ganforge.commands.resume import complete_arguments
 from helpers import ganforge
@@ -236,3 +238,56 @@ def test_wandb_goes_on_in_the_same_run(short, monkeypatch):
     assert (short / "wandb_id.txt").read_text().strip() == kept
     names = {path.name for path in (short / "wandb").glob("offline-run-*")}
     assert {re.sub(r".*-", "", name) for name in names} == {kept}
+
+
+def pictures(folder, seed):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for number in range(24):
+        image = rng.integers(256, size=(32, 32, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{number}.png")
+
+
+FOLDER_RUN = [
+    "model=gan", "data=image_folder", "data.source.path=base", "data.size=32", "data.batch_size=4",
+    "model.generator.hidden=[8]", "model.discriminator.hidden=[8]", "callbacks=[ema,checkpoints]",
+    "trainer.max_steps=2", "logger=[]", "hydra.run.dir=run",
+]  # fmt: skip
+
+
+def test_a_run_finds_its_data_from_wherever_it_is_gone_on_with(here, monkeypatch, capfd):
+    """Another folder of the same name lies there; changed pictures are told."""
+    pictures(here / "base", 0)
+    pictures(here / "there" / "base", 1)
+    assert ganforge("train", *FOLDER_RUN) == 0
+    run, first = here / "run", json.loads((here / "run" / "data.json").read_text())
+    assert f"data.source.path='{here}/base'" in OmegaConf.load(run / ".hydra" / "overrides.yaml")
+    monkeypatch.chdir(here / "there")
+    more = ["trainer.max_steps=4", "resume.allow_change=[trainer.max_steps]"]
+    assert ganforge("train", f"resume={run}", *more) == 0
+    assert json.loads((run / "data.json").read_text()) == first
+    assert ganforge("evaluate", f"run={run}", "n=16", "features=cnn_cifar10", "metrics=basic") == 0
+    assert "are not those" not in capfd.readouterr().err
+    # Another folder is another configuration, and other pictures are other data.
+    words = [f"resume={run}", "trainer.max_steps=6"]
+    allow = "resume.allow_change=[trainer.max_steps,data.source.path]"
+    assert ganforge("train", *words, more[1], "data.source.path=base") == 2
+    assert f"data.source.path: {here}/base → {here}/there/base" in capfd.readouterr().err
+    shutil.rmtree(here / "base")
+    shutil.copytree(here / "there" / "base", here / "base")
+    assert ganforge("train", *words, more[1]) == 2
+    told = capfd.readouterr().err
+    assert f"the data are not those that {run} was trained on (train: {first['train'][:8]}" in told
+    assert ganforge("evaluate", f"run={run}", "n=16", "features=cnn_cifar10", "metrics=basic") == 0
+    assert "note: the data are not those that" in capfd.readouterr().err
+    assert ganforge("train", *words, allow, "data.source.path=base") == 0
+
+
+def test_auto_finds_a_run_whose_data_were_named_from_here(here, capfd):
+    pictures(here / "base", 0)
+    command = ["train", *FOLDER_RUN[:-1], "resume=auto"]
+    assert ganforge(*command) == 0
+    (run,) = [path for path in (here / "outputs").iterdir() if not path.is_symlink()]
+    (run / "outcome.json").unlink()
+    assert ganforge(*command) == 0
+    assert f"Finishing outputs/{run.name}" in capfd.readouterr().out

@@ -11,10 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from ganforge.callbacks.same_data import difference
 from ganforge.commands.bundle import is_bundle, read_bundle
 from ganforge.commands.checks import check_settings
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
 from ganforge.utils.runs import Run, find_run
+from ganforge.utils.terminal import tell
 
 
 def build(config: DictConfig, **overrides: Any) -> Any:
@@ -173,6 +175,8 @@ def build_data(loaded: LoadedRun, data_path: str | None) -> Any:
     data = build(config)
     data.prepare_data()
     data.setup("fit")
+    if told := difference(loaded.run.data, data):
+        tell(f"note: {told}")
     return data
 
 

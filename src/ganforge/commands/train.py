@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
+from ganforge.callbacks.same_data import SameData
 from ganforge.commands.cluster import requeue_in_slurm
 from ganforge.commands.common import build
 from ganforge.commands.devices import batch_norm_options, pick_precision, process_options
@@ -50,6 +51,8 @@ def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None)
     loggers = [JsonlLogger(run.metrics), *loggers]
     if forget_after is not None:
         go_on_from(loggers, forget_after)
+    changed = [key.partition(".")[0] for key in config.resume.allow_change]
+    callbacks.append(SameData(run.data, may_differ="data" in changed))
     # Whatever the order of the configuration: a checkpoint holds what the others did in its step.
     callbacks.sort(key=lambda callback: isinstance(callback, Checkpoints))
     return build(

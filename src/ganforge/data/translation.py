@@ -1,5 +1,6 @@
 """Two domains of images for translation: two data modules, drawn from together."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
@@ -81,6 +82,11 @@ class TranslationDataModule(lightning.LightningDataModule):
     def domain(self, side: str) -> ImageDataModule:
         """The data module of one side, ``a`` or ``b``: its splits are what scores are made from."""
         return self._domains[side]
+
+    def content_hash(self, split: str) -> str:
+        """Return the hex SHA-256 of both sides' images of ``split``."""
+        both = "".join(self.domain(side).content_hash(split) for side in SIDES)
+        return hashlib.sha256(both.encode()).hexdigest()
 
     def examples(self, count: int, seed: int) -> dict[str, Tensor]:
         """The same rows of both test splits, so that pairs stay pairs; uint8, for pictures."""
