@@ -247,3 +247,22 @@ def test_pack_and_train_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert "memorisation" in text
     explored = ["tool=neighbours", "tool.n=12", "device=cpu"]
     assert ganforge("explore", "run=run", *explored) == 0
+
+
+def test_pack_clears_what_a_killed_one_left_and_leaves_a_live_one_alone(tmp_path):
+    from filelock import FileLock
+
+    from ganforge.commands.pack import _place_beside
+    from ganforge.utils.errors import UserError
+
+    left = tmp_path / ".set.packing" / "set" / "train"
+    left.mkdir(parents=True)
+    (left / "chunk-0-0.bin").write_bytes(b"half")
+    with FileLock(left.parents[1] / ".lock"), pytest.raises(UserError, match="being packed"):
+        _place_beside(tmp_path / "set").__enter__()
+    assert (left / "chunk-0-0.bin").exists()
+    with _place_beside(tmp_path / "set") as place:
+        assert not place.exists()
+        place.mkdir()
+        place.replace(tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -28,6 +28,17 @@ def test_jobs_of_an_earlier_session_are_claimed_once_by_their_overrides(tmp_path
     assert numbers == [0, 2, 1, 3]
 
 
+def test_a_job_that_ended_after_its_sweep_was_killed_is_claimed_as_done(tmp_path):
+    """The list says that it runs, its folder that it has ended."""
+    first = Sweep.create(tmp_path, [], None)
+    first.claim(["seed=1"])
+    first.update(0, Record("running", log=str(tmp_path / "0" / "job.log")))
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "job.json").write_text('{"state": "running"}')
+    (tmp_path / "0" / "outcome.json").write_text('{"objective": "fid", "value": 2.0, "step": 4}')
+    assert Sweep.read(tmp_path).claim(["seed=1"]).done
+
+
 def test_a_sweep_is_not_overwritten(tmp_path):
     Sweep.create(tmp_path, [], None)
     with pytest.raises(UserError, match="resume_sweep="):

@@ -137,3 +137,23 @@ def test_long_gifs_are_thinned_evenly_to_the_last(count, most, shown, tmp_path):
             gif.seek(i)
             found.append(gif.convert("L").getpixel((0, 0)) // 20)
     assert found == shown
+
+
+def test_frames_of_a_gif_share_one_palette_of_all_of_them(tmp_path):
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue", "#404040")]
+    save_gif(frames, tmp_path / "x.gif")
+    with Image.open(tmp_path / "x.gif") as gif:
+        palettes = set()
+        for i, frame in enumerate(frames):
+            gif.seek(i)
+            palettes.add(bytes(gif.global_palette.getdata()[1]))
+            pair = zip(gif.convert("RGB").getpixel((8, 8)), frame.getpixel((8, 8)), strict=True)
+            assert all(abs(found - meant) <= 4 for found, meant in pair)
+    assert len(palettes) == 1
+
+
+def test_large_frames_are_made_smaller(tmp_path):
+    Image.new("RGB", (3000, 1500), "red").save(tmp_path / "1.png")
+    join_gif([tmp_path / "1.png"], tmp_path / "x.gif")
+    with Image.open(tmp_path / "x.gif") as gif:
+        assert gif.size == (1024, 512)

@@ -1,7 +1,7 @@
 import pytest
 
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
-from ganforge.utils.runs import Run, find_run, link_latest
+from ganforge.utils.runs import Run, by_number, find_run, link_latest
 
 
 def make_run(folder, *checkpoints):
@@ -98,3 +98,17 @@ def test_file_systems_without_links_do_without(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "symlink_to", refuse)
     link_latest(make_run(tmp_path / "a"))
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_start_that_left_nothing_moves_no_link(tmp_path):
+    link_latest(make_run(tmp_path / "a", "last"))
+    (tmp_path / "b").mkdir()
+    link_latest(Run(tmp_path / "b"))
+    assert find_run(tmp_path / "latest").folder == tmp_path / "a"
+
+
+def test_files_are_ordered_by_their_numbers(tmp_path):
+    names = ["step_000900.png", "step_999999.png", "step_1000000.png", "step_10000000.png"]
+    assert [p.name for p in by_number(tmp_path / name for name in reversed(names))] == names
+    jobs = [tmp_path / job / "x.png" for job in ("2", "10", "a")]
+    assert by_number(reversed(jobs)) == jobs
