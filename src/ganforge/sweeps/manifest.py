@@ -10,6 +10,7 @@ from ganforge.sweeps.process import Record, read_record, still_runs
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import by_number
+from ganforge.utils.terminal import command as command_line
 
 MANIFEST = "sweep.json"
 
@@ -69,7 +70,7 @@ class Sweep:
         except FileExistsError as error:
             raise UserError(
                 f"{folder} holds a sweep already: go on with it by "
-                f"{command('ganforge', 'train', f'resume_sweep={folder}')}, "
+                f"{command_line('ganforge', 'train', f'resume_sweep={folder}')}, "
                 "or choose another hydra.sweep.dir"
             ) from error
         sweep = cls(folder, command, trials=trials)
