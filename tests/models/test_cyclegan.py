@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback
 from torch.testing import assert_close
 
+from ganforge.augment.diffaugment import Color, DiffAugment, Translation
 from ganforge.callbacks.ema import EMA
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.schedules import constant_then_linear
@@ -341,3 +342,11 @@ def test_l1_alone_leaves_the_critic_out(tiny_trainer):
         results.append(weights(module, ["generator"]))
     assert_same(*results, rtol=0, atol=0)
     assert module.critiques == 0
+
+
+def test_colours_are_changed_in_each_image_of_a_pair(tiny_trainer):
+    """A grey source and a target of three channels, as the model tells the augmentation."""
+    module = make_pix2pix()
+    module.objective.augment = DiffAugment([Color(), Translation()])
+    tiny_trainer(max_steps=1).fit(module, datamodule=Domains(paired=True, channels_a=1))
+    assert module.objective.augment[0].stacked == (1, 3)
