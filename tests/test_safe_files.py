@@ -43,6 +43,23 @@ def test_what_is_read_is_data(path: Path) -> None:
             assert not MODULES & {str(name).split(".")[0] for name in names}, path
 
 
+DOORS = {"src/ganforge/data/decode.py", "src/ganforge/utils/images.py"}
+"""Where picture files are opened: those of users, and our own PNGs."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_of_anyone_pass_through_the_guarded_doors(path: Path) -> None:
+    for name, call in calls(path):
+        if name in ("Image.open", "PIL.Image.open"):
+            assert path.relative_to(ROOT).as_posix() in DOORS, f"{path}:{call.lineno}"
+            assert "formats" in {k.arg for k in call.keywords}, f"{path}:{call.lineno}"
+        if name == "np.load":
+            assert path.name == "store.py", f"{path}:{call.lineno}"
+        if name.endswith(".extractall"):
+            assert keyword(call, "filter") == "data", f"{path}:{call.lineno}"
+        assert name != "shutil.unpack_archive", f"{path}:{call.lineno}"
+
+
 def test_the_rule_can_fail(tmp_path: Path) -> None:
     for line in ("import torch; torch.load('x')", "import pickle", "eval('1')"):
         (tmp_path / "x.py").write_text(line)

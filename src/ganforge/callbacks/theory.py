@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
@@ -17,7 +16,7 @@ from ganforge.callbacks.lookup import labels_for
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
-from ganforge.utils.images import join_gif
+from ganforge.utils.images import join_gif, open_png
 from ganforge.utils.modes import evaluating
 from ganforge.utils.runs import by_number
 
@@ -81,7 +80,7 @@ class TheoryFigure(Judge):
         for logger in trainer.loggers:
             named = {f"theory/{name}": value for name, value in self.readings.items()}
             logger.log_metrics({**named, "kimg": pl_module.images_seen / 1000}, step=step)
-        log_picture(trainer.loggers, "theory", Image.open(path).convert("RGB"), step)
+        log_picture(trainer.loggers, "theory", open_png(path).convert("RGB"), step)
 
     def _protocol(self, data: Any, ema: bool) -> Protocol:
         return Protocol(

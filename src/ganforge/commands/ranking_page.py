@@ -6,10 +6,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from ganforge.commands.ranking import Entry, cell
 from ganforge.utils.files import atomic_path
+from ganforge.utils.images import open_png
 
 PIXELS = 320  # side of a picture on the page
 STYLE = (
@@ -51,11 +50,10 @@ def _picture(entry: Entry) -> str:
     if entry.picture is None:
         return ""
     try:
-        with Image.open(entry.picture) as image:
-            small = image.convert("RGB")
-            small.thumbnail((PIXELS, PIXELS))
-    except OSError:
+        small = open_png(entry.picture).convert("RGB")
+    except (OSError, ValueError):
         return "<small>its picture cannot be read</small>"
+    small.thumbnail((PIXELS, PIXELS))
     file = io.BytesIO()
     small.save(file, "PNG")
     data = base64.b64encode(file.getvalue()).decode()

@@ -1,6 +1,5 @@
 """Drawn faces as domains of translation: one thing about them decided, or another style."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
@@ -8,13 +7,13 @@ from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from ganforge.data.avatars import ATTRIBUTES, DETAILS, draw, person
 from ganforge.data.avatars import VERSION as FACES
 from ganforge.data.parallel import map_chunks
 from ganforge.data.source import Chunk, Names, check_size
 from ganforge.utils.errors import UserError
+from ganforge.utils.images import open_png
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -136,8 +135,7 @@ def _render_style(name: str, seed: str, size: int) -> np.ndarray:
     options = {"seed": seed, "size": size, "backgroundColor": ["e4edf5"]}
     svg = Avatar(_style(name), options).to_string()
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    with Image.open(io.BytesIO(bytes(png))) as image:
-        return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    return np.asarray(open_png(bytes(png)).convert("RGB")).transpose(2, 0, 1)
 
 
 @cache

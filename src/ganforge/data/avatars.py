@@ -1,6 +1,5 @@
 """Labelled faces drawn on the spot: DiceBear's 'avataaars' (Pablo Stanley), rendered by resvg."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -13,6 +12,7 @@ from PIL import Image
 from ganforge.data.parallel import map_chunks
 from ganforge.data.source import SPLITS, Chunk, Names, check_size
 from ganforge.utils.errors import UserError
+from ganforge.utils.images import open_png
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -171,8 +171,7 @@ def draw(
         options |= values[attributes.get(name, drawn)]
     svg = Avatar(_style(), {"seed": seed, "size": size, **options}).to_string()
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    with Image.open(io.BytesIO(bytes(png))) as image:
-        return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    return np.asarray(open_png(bytes(png)).convert("RGB")).transpose(2, 0, 1)
 
 
 def _person_options(rng: np.random.Generator, details: Mapping[str, str]) -> dict[str, Any]:

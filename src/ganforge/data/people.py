@@ -5,7 +5,6 @@ their size, slant, iris, lashes and lids are drawn from the person's seed, and a
 open or closed, in every picture.
 """
 
-import io
 import json
 import math
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ganforge.utils.images import open_png
 from ganforge.utils.regions import Point
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ class Person:
         for part, drawn in parts.items():
             svg = svg.replace(f'<g opacity="{MARKS[part]}"/>', drawn)
         png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-        with Image.open(io.BytesIO(bytes(png))) as image:
-            lit = np.asarray(image.convert("RGB")) * np.array(pose.light, np.float32)
+        lit = np.asarray(open_png(bytes(png)).convert("RGB")) * np.array(pose.light, np.float32)
         return Image.fromarray(lit.round().clip(0, 255).astype(np.uint8))
 
     def _eyes(self, opening: float, gaze: Point) -> str:

@@ -94,6 +94,20 @@ def finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
+def read_small(path: Path, most: int = 1 << 20) -> str:
+    """The text of a file that others may have written; ValueError where it is none or too long.
+
+    A pipe or a device would wait for ever, or never end.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return data.decode("utf-8")
+
+
 def file_sha256(path: Path | str) -> str:
     """Hex SHA-256 of a file's bytes."""
     with Path(path).open("rb") as file:

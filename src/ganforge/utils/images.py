@@ -4,7 +4,10 @@ Images are uint8 ``N×C×H×W`` in ``[0, 255]`` at every public boundary and flo
 between normalisation and the networks.
 """
 
+import io
+import logging
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from torch import Tensor
 
 from ganforge.utils.files import atomic_path
 from ganforge.utils.terminal import told_if_slow
+
+log = logging.getLogger(__name__)
 
 JPEG_QUALITY = 95  # and WebP's; Pillow's own 75 shows blocks. Formats without loss ignore it.
 
@@ -75,6 +80,23 @@ def save_pages(
         first.save(temporary, save_all=True, append_images=rest, quality=JPEG_QUALITY, **times)
 
 
+def open_png(source: Path | bytes) -> Image.Image:
+    """Decode one of our own pictures; raises OSError, or ValueError for more pixels than it has.
+
+    A folder may come from anyone: Pillow would hand a file that begins as PostScript to another
+    program, whatever it is called.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=("PNG",)) as image:
+                image.load()
+                return image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError) as error:
+        raise ValueError(str(error)) from error
+
+
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:
     """Write an endless GIF atomically; the last frame stays for a second and a half.
 
@@ -109,7 +131,12 @@ def join_gif(pictures: Sequence[Path], path: Path, most_frames: int = 100) -> No
     frames = []
     with told_if_slow(f"joining {-(-len(pictures) // stride)} pictures into {path.name}"):
         for picture in pictures[::-1][::stride][::-1]:
-            with Image.open(picture) as frame:
-                frame.thumbnail((GIF_SIDE, GIF_SIDE))
-                frames.append(frame.copy())
-        save_gif(frames, path)
+            try:
+                frame = open_png(picture)
+            except (OSError, ValueError) as error:
+                log.warning("%s is left out of %s: it cannot be read (%s)", picture, path, error)
+                continue
+            frame.thumbnail((GIF_SIDE, GIF_SIDE))
+            frames.append(frame)
+        if frames:
+            save_gif(frames, path)

@@ -10,6 +10,7 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import history_of
 from ganforge.utils.files import atomic_path
+from ganforge.utils.images import open_png
 from ganforge.utils.terminal import told_if_slow
 
 
@@ -36,8 +37,6 @@ class HealthReport(Callback):
         doctor = callback_of(trainer, Doctor)
         if doctor is None or not trainer.is_global_zero or not any(doctor.histories.values()):
             return
-        from PIL import Image
-
         kimg = module.images_seen / 1000
         name = self.path.absolute().parent.name
         title = f"{name} · {trainer.global_step} steps · {kimg:.1f} kimg"
@@ -45,8 +44,8 @@ class HealthReport(Callback):
             figure = draw_health(doctor.histories, doctor.journal.events, title, judged_by(trainer))
             with atomic_path(self.path) as temporary:
                 figure.savefig(temporary)
-        with Image.open(self.path) as picture:
-            log_picture(trainer.loggers, "health", picture.convert("RGB"), trainer.global_step)
+        picture = open_png(self.path).convert("RGB")
+        log_picture(trainer.loggers, "health", picture, trainer.global_step)
 
 
 def judged_by(trainer: Trainer) -> str:
