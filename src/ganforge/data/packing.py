@@ -13,7 +13,7 @@ from ganforge.data.source import SPLITS, Chunk, Source
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
 
-LAYOUT = 1  # raise it when the facts or the samples change their meaning
+LAYOUT = 2  # raise it when the facts or the samples change their meaning
 FACTS = "ganforge"
 """Key of a split's index.json that holds what litdata has no place for."""
 
@@ -70,6 +70,7 @@ def _write(
 
 def _samples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     columns = {"image": chunk.images, "label": chunk.labels, "attributes": chunk.attributes}
+    # At least one dimension: litdata pickles a single number, and who unpickles it may execute.
     present = {key: column for key, column in columns.items() if column is not None}
     for row in range(len(chunk.images)):
-        yield {key: np.asarray(column[row]) for key, column in present.items()}
+        yield {key: np.atleast_1d(column[row]) for key, column in present.items()}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections import OrderedDict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,6 +16,11 @@ from torch import Tensor
 from ganforge.data.chunk_cache import ChunkCache
 from ganforge.data.packing import FACTS, LAYOUT, need_litdata
 from ganforge.utils.errors import UserError
+from ganforge.utils.files import read_small
+
+PLAIN = re.compile(r"numpy|no_header_numpy:\d+")
+CHUNK_NAME = re.compile(r"chunk-\d+-\d+\.bin")
+LARGEST_INDEX = 256 << 20  # bytes
 
 HELD = 20_000  # images that may be read into memory at once
 
@@ -62,6 +68,8 @@ class Stream:
             key: torch.from_numpy(np.stack([sample[key] for sample in samples]))
             for key in samples[0]
         }
+        if "label" in rows:
+            rows["label"] = rows["label"][:, 0]
         if self.facts["label"] is not None:
             column = list(self.facts["attributes"]).index(self.facts["label"])
             rows["label"] = rows["attributes"][:, column]
@@ -118,7 +126,7 @@ class Stream:
         try:
             self._cache = ChunkCache(path, cache_dir, size, options) if is_remote(path) else None
             folder = str(self._cache.folder) if self._cache else path
-            index = json.loads(Path(folder, "index.json").read_text("utf-8"))
+            index = json.loads(read_small(Path(folder, "index.json"), LARGEST_INDEX))
         except UserError:
             raise
         except Exception as error:  # each object store has errors of its own
@@ -126,11 +134,41 @@ class Stream:
                 f"'{path}' is no packed data set that can be read ({_reason(error)}): write one "
                 "with ganforge pack, and name the folder that holds train and test"
             ) from error
-        if index.get(FACTS, {}).get("facts", {}).get("layout") != LAYOUT:
+        if not _is_index(index):
             raise UserError(f"'{path}' was not written by this ganforge pack: pack it again")
         # Else 250 neighbours are decoded for every image of a shuffled order.
         self._open_reader = partial(StreamingDataset, folder, batch_decode=0)
         return index
+
+
+def _is_index(index: Any) -> bool:
+    """Whether an index is one of ours.
+
+    Its chunks lie beside it, so no name leads anywhere else; and they hold plain arrays: litdata
+    would unpickle what says that it is a pickle.
+    """
+    try:
+        facts, chunks, config = index[FACTS], index["chunks"], index["config"]
+        attributes, classes = facts["attributes"], facts["classes"]
+        return (
+            facts["facts"]["layout"] == LAYOUT
+            and all(PLAIN.fullmatch(kind) for kind in config["data_format"])
+            and all(config.get(key) is None for key in ("compression", "encryption"))
+            and all(CHUNK_NAME.fullmatch(chunk["filename"]) for chunk in chunks)
+            and all(_is_count(c[key]) for c in chunks for key in ("chunk_size", "chunk_bytes"))
+            and facts["count"] == sum(chunk["chunk_size"] for chunk in chunks)
+            and isinstance(facts["sha256"], str)
+            and (facts["label"] is None or facts["label"] in attributes)
+            and all(isinstance(names, list) for names in (attributes or {}).values())
+            and (classes is None or isinstance(classes, list))
+            and {"channels", "size"} <= set(facts["facts"])
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _reason(error: BaseException) -> str:
