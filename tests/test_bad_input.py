@@ -152,6 +152,12 @@ class World:
         state = torch.load(self.run / "checkpoints" / "last.ckpt", weights_only=True)
         state["callbacks"], grown = {}, {k: v[:1] for k, v in state["state_dict"].items() if v.ndim}
         torch.save({**state, "state_dict": grown}, checkpoint("ckpt_shapes"))
+        state = torch.load(self.run / "checkpoints" / "last.ckpt", weights_only=True)
+        torch.save(torch.zeros(3), checkpoint("ckpt_tensor"))
+        torch.save({k: v for k, v in state.items() if k != "global_step"},
+                   checkpoint("ckpt_no_step"))  # fmt: skip
+        torch.save(state | {"ganforge": None, "callbacks": None}, checkpoint("ckpt_null"))
+        torch.save(state | {"ganforge": {"classes": 7}}, checkpoint("ckpt_names"))
         checkpoint("ckpt_pickle").write_bytes(pickle.dumps(Explosive()))
         torch.save({"state_dict": Explosive()}, checkpoint("ckpt_evil"))
         for name, text in {
@@ -164,6 +170,21 @@ class World:
         shutil.rmtree(self._copy("config_none", self.run) / ".hydra")
         scores = self._copy("scores_cut", self.run) / "scores.json"
         scores.write_text(scores.read_text()[:50])
+        scores = self._copy("scores_text", self.run) / "scores.json"
+        records = [record | {"value": "low"} for record in json.loads(scores.read_text())]
+        scores.write_text(json.dumps(records))
+        bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
+        )
+        whole = (self.run / ".hydra" / "config.yaml").read_text()
+        for name, text in {
+            "config_bomb": bomb + whole, "config_keys": "? [1, 2]\n: 3\n" + whole,
+            "config_cycle": "model: ${data}\ndata: ${model}\n",
+        }.items():  # fmt: skip
+            (self._copy(name, self.run) / ".hydra" / "config.yaml").write_text(text)
+        pipe = self._copy("config_fifo", self.run) / ".hydra" / "config.yaml"
+        pipe.unlink()
+        os.mkfifo(pipe)
 
     def _bundles(self) -> None:
         def edited(name: str, **entries: object) -> None:
@@ -180,6 +201,11 @@ class World:
         edited("bundle_step", step=-3)
         edited("bundle_no_model", model=None)
         edited("bundle_wide", model=model | {"generator": model["generator"] | {"width": 1 << 22}})
+        edited("bundle_latent", model=model | {"latent_dim": model["latent_dim"] + 1})
+        edited("bundle_lazy", model=model | {"generator": {"_target_": "torch.nn.LazyLinear",
+               "out_features": 3}})  # fmt: skip
+        data = json.loads((self.bundle / "config.json").read_text())["data"]
+        edited("bundle_many", data=data | {"source": data["source"] | {"train_count": 10**9}})
         edited("bundle_keyword", model=model | {"generator": model["generator"] | {"wide": 3}})
         edited("bundle_word", model=model | {"generator": model["generator"] | {"width": "wide"}})
         (self._copy("bundle_text", self.bundle) / "config.json").write_text("{")
@@ -469,7 +495,71 @@ COMMANDS = [
     ("export run={toy}", 2, "points, not images"),
     ("export run={run} overwrite=perhaps output={bundle}", 2, "overwrite=perhaps"),
 ]  # fmt: skip
-CASES = [*CONFIG, *DATA, *CHECKPOINTS, *BUNDLES, *COMMANDS]
+# What once ended in a stack trace, and its kind: settings that are no objects, numbers that no
+# machine can hold, places that are no folders, and files that hold something else.
+CAUSES = [
+    ("train model=null", 2, "model=null"),
+    ("train data=null", 2, "data"),
+    ("train trainer=null", 2, "trainer=null"),
+    ("train model=dcgan model.generator=dcgan", 2, "model.generator=dcgan must be"),
+    ("train callbacks.checkpoints.signals=[SIGKILL]", 2, "SIGKILL"),
+    ("train callbacks.checkpoints.signals=SIGTERM", 2, "signals"),
+    ("train callbacks.ema=on", 2, "callbacks.ema=on"),
+    ("train callbacks=none", 2, "callbacks"),
+    ("train model.objective.loss=hinge", 2, "model.objective.loss=hinge must be"),
+    ("train model.objective=hinge", 2, "model.objective=hinge must be"),
+    ("train model.objective.regularizers=[r1]", 2, "regularizers"),
+    ("train +model.optimizer_generator.amsgrad=banana", 2, "amsgrad=banana must be true or false"),
+    ("train +trainer.benchmark=perhaps", 2, "trainer.benchmark=perhaps must be"),
+    ("train +trainer.deterministic=3", 2, "trainer.deterministic=3"),
+    ("train hydra.run.dir=/proc/run", 2, "/proc"),
+    ("train paths.data_dir=/proc/data", 2, "/proc"),
+    ("train data.source.train_count=1000000000", 2, "at most 10000000"),
+    ("train data.source.train_count=1000000000000000000000", 2, "train_count"),
+    ("train callbacks.sample_grid.columns=1000000", 2, "columns"),
+    ("train data.batch_size=100000000000000000000", 2, "batch_size"),
+    ("train model.latent_dim=1000000000000", 2, "memory"),
+    ("train trainer.max_time=soon", 2, "trainer.max_time"),
+    ("train +trainer.max_time=soon", 2, "duration"),
+    ("generate run=null", 2, "run=null must be"),
+    ("generate run=[a,b]", 2, "[a,b] is not a run"),
+    ("generate run=7", 2, "7 is not a run"),
+    ("generate run={run} device=meta", 2, "device=meta"),
+    ("generate run={run} device=null", 2, "device=null"),
+    ("generate run={run} checkpoint=null", 2, "checkpoint=null"),
+    ("generate run={run} output=/proc/out", 2, "/proc/out"),
+    ("evaluate run={run} metrics=null", 2, "metrics=null"),
+    ("evaluate run={run} n=1000000000000", 2, "n=1000000000000 must be"),
+    ("evaluate run=[a]", 2, "[a] is neither"),
+    ("evaluate fake={good} real=7", 2, "7 is neither"),
+    ("explore run={run} tool.paths=null", 2, "tool.paths"),
+    ("explore run={run} tool=null", 2, "tool"),
+    ("explore run=null", 2, "run=null must be"),
+    ("translate run={translator} input=null output={root}/out", 2, "input=null must be"),
+    ("translate run={translator} input={good} output=null", 2, "output=null must be"),
+    ("export run=null", 2, "run=null must be"),
+    ("compare {run} {scores_text}", 3, "scores.json cannot be read as scores"),
+    ("compare", 2, "runs must be given"),
+    ("leaderboard {file}", 2, "is not a folder"),
+    ("leaderboard runs=null", 2, "runs=null must be"),
+    ("pack data.source.path={good} output=null", 2, "output=null must be"),
+    ("pack data.source.path={good} output={below}/x data.size=32", 2, "a_file"),
+    ("pack data=null output={root}/out", 2, "data=null"),
+    ("dashboard sections=null output={root}/out.json", 2, "sections=null"),
+    ("generate run={bundle_latent}", 3, "do not fit"),
+    ("generate run={bundle_lazy}", 2, "LazyLinear"),
+    ("evaluate run={bundle_many}", 2, "at most 10000000"),
+    ("generate run={ckpt_tensor}", 3, "last.ckpt"),
+    ("generate run={ckpt_no_step}", 3, "global_step"),
+    ("generate run={ckpt_null}", 3, "last.ckpt"),
+    ("generate run={ckpt_names}", 3, "last.ckpt"),
+    ("generate run={config_bomb}", 3, "config.yaml"),
+    ("generate run={config_keys}", 3, "config.yaml"),
+    ("generate run={config_cycle}", 3, "config.yaml"),
+    ("generate run={config_fifo}", 2, "is not a run"),
+    ("leaderboard {empty}", 2, "no scored runs"),
+]  # fmt: skip
+CASES = [*CONFIG, *DATA, *CHECKPOINTS, *BUNDLES, *COMMANDS, *CAUSES]
 
 
 @pytest.fixture(scope="module")

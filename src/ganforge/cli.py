@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from ganforge.utils.own_classes import leave_current_folder, own_classes
+
 COMMANDS = {
     "train": "train a model; pictures, scores and checkpoints go to outputs/<run>",
     "evaluate": "score a trained generator, or any images against any others",
@@ -69,7 +71,7 @@ def run_command(name: str) -> None:
             import_module("ganforge.commands.checks").check_settings(config)
             if name != "train":
                 return command(config)
-            with import_module("ganforge.commands.claim").claimed(config):
+            with import_module("ganforge.commands.claim").claimed(config), own_classes():
                 return command(config)
         except Exception as error:
             if multirun:
@@ -81,6 +83,7 @@ def run_command(name: str) -> None:
 
 def main() -> None:
     """Entry point: signals are obeyed from here on, and end in a sentence as errors do."""
+    leave_current_folder()
     from ganforge.utils.stops import StopRequestedError, stoppable
     from ganforge.utils.terminal import open_for_any_text
 
@@ -119,8 +122,6 @@ def run() -> None:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
     sys.argv = [f"ganforge {name}", *arguments[1:]]
-    # Classes of the user's own that a configuration names lie where the command is typed.
-    sys.path.append(os.getcwd())
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -147,6 +148,7 @@ def run_train() -> None:
     # Of Optuna 2.10, on what later versions keep.
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
     sys.argv[1:] = resumed_arguments(sys.argv[1:])
+    import_module("ganforge.commands.secrets").refuse_secrets(sys.argv[1:])
     Sweep.led.clear()
     error: BaseException | None = None
     try:
@@ -165,9 +167,10 @@ def run_train() -> None:
 
 def run_job(folder: str) -> None:
     """Run one job of a sweep; its error is the last line of its log."""
-    sys.path.append(os.getcwd())
     try:
-        import_module("ganforge.commands.job").job(folder)
+        job = import_module("ganforge.commands.job").job
+        with own_classes():
+            job(folder)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
 

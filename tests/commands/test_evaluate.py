@@ -6,10 +6,12 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
+from ganforge.commands.common import build, with_features
 from ganforge.metrics.cnn import CNNFeatures
-from helpers import TINY, TINY_AVATARS, ganforge
+from helpers import CONF, TINY, TINY_AVATARS, composed, ganforge, options
 
 CNN = ["features=cnn", "features.weights=avatars"]
 
@@ -340,3 +342,41 @@ def test_all_bad_files_of_a_folder_are_named(tmp_path, capsys):
     assert "2 images in" in said
     assert "000.png" in said
     assert "003.png" in said
+
+
+FEATURES = options("features")
+HERE = [name for name in FEATURES if name.startswith(("cnn", "efficientnet"))]  # no download
+
+
+@pytest.fixture(scope="module")
+def trained_with(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("composed")
+    words = {name: [*TINY_AVATARS, f"features={name}"] for name in FEATURES}
+    return {name: composed("train", words[name], folder, folder) for name in FEATURES}
+
+
+@pytest.mark.parametrize("trained", FEATURES)
+def test_chosen_features_replace_those_of_the_run(trained, trained_with):
+    for chosen, own in trained_with.items():
+        command = OmegaConf.create({"features": OmegaConf.load(CONF / f"features/{chosen}.yaml")})
+        if "defaults" in command.features:  # of cnn: what it is, and whose weights
+            command.features = OmegaConf.to_container(own.features, resolve=False)
+        found = with_features(command, trained_with[trained])
+        assert OmegaConf.to_container(found, resolve=True) == OmegaConf.to_container(
+            own.features, resolve=True
+        )
+        if {trained, chosen} <= set(HERE):
+            assert type(build(found)).__name__ == found["_target_"].rpartition(".")[2]
+
+
+def test_other_features_than_those_of_a_run(runs, tmp_path):
+    real = draw(tmp_path / "fake", 12)
+    for words in ([f"run={runs}/run0", "n=8"], [f"fake={real}", f"real={runs}/run1", "n=8"]):
+        words += [
+            "features=efficientnet_lite0",
+            f"paths.data_dir={runs}/data",
+        ]
+        assert ganforge("evaluate", *words, "output=scores.json") == 0
+        with open("scores.json") as file:
+            protocol = json.load(file)[0]["protocol"]
+        assert protocol["extractor"].startswith("efficientnet")

@@ -87,18 +87,20 @@ def test_a_bundle_gives_the_pictures_of_its_run_bit_for_bit(
 
 
 def test_a_bundle_is_scored_and_explored_as_its_run(
-    run: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
-    for folder in (run, copy):
+    monkeypatch.chdir(tmp_path)
+    found, beside = [], Path("outputs/bundles") / copy.name
+    for folder, place in ((run, run), (copy, beside)):
         assert ganforge("evaluate", f"run={folder}", "n=16") == 0
-        (path,) = (folder / "evaluations").glob("*.json")
+        (path,) = (place / "evaluations").glob("*.json")
         records = json.loads(path.read_text())
         found.append([(r["name"], r["value"], r["protocol"]) for r in records])
     assert found[0] == found[1]
     small = ["tool=neighbours", "tool.n=4", "tool.shown=2", "tool.k=1"]
     assert ganforge("explore", f"run={copy}", *small) == 0
-    assert (copy / "explore" / "neighbours" / "explore.json").is_file()
+    assert (beside / "explore" / "neighbours" / "explore.json").is_file()
+    assert not {"evaluations", "explore"} & {path.name for path in copy.iterdir()}
 
 
 def test_a_translator_goes_both_ways(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ SMALL = {
 @pytest.mark.parametrize("model", options("model"))
 def test_every_model_can_be_a_bundle(model: str, tmp_path: Path) -> None:
     """Built from what a bundle would say, on no device at all and then for real."""
-    from ganforge.commands.common import LoadedRun, build
+    from ganforge.commands.common import LoadedRun, build, build_bundled
     from ganforge.utils.runs import Run
     from helpers import composed
 
@@ -137,10 +139,10 @@ def test_every_model_can_be_a_bundle(model: str, tmp_path: Path) -> None:
     loaded = LoadedRun(Run(tmp_path), config, build(config.model).eval(), 0, False)
     parts = portable(loaded)
     with torch.device("meta"):
-        shapes = {k: v.shape for k, v in build(parts.model).state_dict().items()}
+        shapes = {k: v.shape for k, v in build_bundled(parts.model).state_dict().items()}
     state = loaded.module.state_dict()
     assert shapes == {key: state[key].shape for key in shapes}
-    twin = build(parts.model).eval()
+    twin = build_bundled(parts.model).eval()
     twin.load_state_dict({key: state[key] for key in shapes})
     again = LoadedRun(Run(tmp_path), config, twin, 0, False)
     for ours, theirs in zip(probe(loaded), probe(again), strict=True):

@@ -23,11 +23,13 @@ class StopSignals:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        unknown = [name for name in names if name not in signal.Signals.__members__]
+        never = ("SIGKILL", "SIGSTOP")  # the system tells no process of these
+        known = set(signal.Signals.__members__) - set(never)
+        unknown = [name for name in names if name not in known]
         if unknown:
             raise ValueError(
-                f"callbacks.checkpoints.signals: there is no signal {unknown[0]}; "
-                "SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are usual"
+                f"callbacks.checkpoints.signals: {unknown[0]} is no signal that a process is "
+                "told of; SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 are usual"
             )
         self.signals = [signal.Signals[name] for name in names]
         self._received, self._since = 0, 0.0

@@ -14,7 +14,7 @@ from ganforge import __version__
 from ganforge.cli import config_dir
 from ganforge.commands.trusted import is_model_class, refuse_untrusted
 from ganforge.utils.errors import DamagedFileError, UserError
-from ganforge.utils.files import file_sha256, write_json
+from ganforge.utils.files import file_sha256, read_small, write_json
 
 FORMAT, VERSION = "ganforge-bundle", 1
 CONFIG, WEIGHTS, CARD, PICTURES = "config.json", "model.safetensors", "README.md", "samples*.png"
@@ -83,9 +83,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     """The JSON of a bundle; a UserError for another format, a DamagedFileError for no JSON."""
     damaged = "export the run again, or get the bundle again"
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
-            raise DamagedFileError(f"{path} is larger than a configuration can be: {damaged}")
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_small(path, LARGEST_CONFIG))
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise DamagedFileError(f"{path} cannot be read as JSON ({reason}): {damaged}") from error

@@ -40,6 +40,8 @@ def whole(lowest: int, highest: float = math.inf) -> Kind:
 
 
 AT_LEAST_0, AT_LEAST_1 = whole(0), whole(1)
+# More of them than a machine makes or a picture shows in days.
+COUNT, ON_A_GRID = whole(1, 10_000_000), whole(1, 1000)
 SEED = whole(0, LARGEST_SEED)
 ABOVE_0 = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 FROM_0 = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)
@@ -61,15 +63,19 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("seed", "real_seed"), SEED),
     **dict.fromkeys(("max_steps", "max_epochs"), STEPS),
     **dict.fromkeys(
-        ("accumulate", "batch_size", "blocks", "candidates", "channels", "channels_a", "columns",
-         "components", "downsamplings", "every", "every_n_steps", "frames", "gradient_every",
-         "interval", "k", "latent_dim", "load_size", "log_every_n_steps", "looks", "measured",
-         "modes", "n", "n_critic", "n_images", "n_real", "n_samples", "num_nodes", "pairs", "pool",
-         "probe_every_n_steps", "results", "rows", "samples", "scores", "shown", "size",
-         "steps", "strengths", "test_count", "tile", "train_count", "units", "width", "window",
-         "windows", "workers"),
+        ("accumulate", "blocks", "candidates", "channels", "channels_a", "components",
+         "downsamplings", "every", "every_n_steps", "gradient_every", "interval", "k", "latent_dim",
+         "load_size", "log_every_n_steps", "looks", "measured", "modes", "n_critic", "num_nodes",
+         "pool", "probe_every_n_steps", "results", "scores", "shown", "size", "steps", "strengths",
+         "tile", "units", "width", "window", "windows", "workers"),
         AT_LEAST_1,
     ),
+    **dict.fromkeys(
+        ("batch_size", "frames", "n", "n_images", "n_real", "n_samples", "pairs", "samples",
+         "test_count", "train_count"),
+        COUNT,
+    ),
+    **dict.fromkeys(("columns", "rows"), ON_A_GRID),
     **dict.fromkeys(
         ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size",
          "replicates", "shift", "warm_up_steps"),
@@ -93,28 +99,64 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         ("channels_last", "convert", "flip", "fused", "noise_at_test", "overwrite", "paired",
-         "picture", "shell", "truth"),
+         "picture", "shell", "trusted", "truth"),
         FLAG,
     ),
-    **dict.fromkeys(("path", "folder", "train_folder", "test_folder", "data_path", "output"), TEXT),
+    **dict.fromkeys(
+        ("checkpoint", "data_path", "device", "direction", "extractor", "fake", "folder",
+         "held_out", "input", "license", "metric", "output", "path", "project", "real", "run",
+         "test_folder", "train_folder"),
+        TEXT,
+    ),
+    "runs": Kind(
+        "a list of folders",
+        lambda value: isinstance(value, ListConfig) and all(isinstance(v, str) for v in value),
+    ),
     "betas": BETAS,
     "target": SIGN,
 }  # fmt: skip
-NEEDED = {"seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width"}
+NEEDED = {
+    "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width", "device", "runs"
+}  # fmt: skip
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
 OURS = ("ganforge.", "torch.", "lightning.")
 
 
+# Groups that a command which has them cannot do without.
+GROUPS = ("data", "hydra", "metrics", "model", "paths", "resume", "sections", "tool", "trainer")
+
+
 def check_settings(config: DictConfig) -> None:
     """Raise a UserError that names the first setting which is not of its kind."""
+    for key in GROUPS:
+        if key in config and not OmegaConf.is_missing(config, key):
+            value = config[key]
+            if not isinstance(value, DictConfig):
+                told = "null" if value is None else value
+                raise UserError(
+                    f"{key}={told} is no group of settings, and nothing can be done without it: "
+                    f"leave {key} out, or choose one that --help lists"
+                )
+    asked = _asked(config)
     for key, name, value in _settings(config, ""):
-        if name in KINDS and (value is not None or name in NEEDED):
+        if name in KINDS and (value is not None or name in NEEDED or key in asked):
             kind = KINDS[name]
             if not kind.holds(value):
-                raise UserError(f"{key}={value} must be {kind.words}: change {key}")
+                told = "null" if value is None else value
+                raise UserError(f"{key}={told} must be {kind.words}: change {key}")
         if value is None and key in PARTS and "trainer" in config:
             raise UserError(f"{key} is null, and nothing can be trained without it: leave it out")
     _check_norm(config)
+
+
+def _asked(config: DictConfig) -> set[str]:
+    """Keys that this command cannot do without, told by those that it has."""
+    keys = {"checkpoint"} if "device" in config else set()
+    if "real" not in config:  # evaluate may do without a run
+        keys.add("run")
+    if "input" in config or "chunk_mb" in config:
+        keys |= {"input", "output"}
+    return keys
 
 
 def _check_norm(config: DictConfig) -> None:

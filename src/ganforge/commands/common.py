@@ -1,20 +1,29 @@
 """What every command needs: objects from configuration, and runs from their folders."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import AliasEvent, YAMLError
 
 from ganforge.callbacks.same_data import difference
 from ganforge.commands.bundle import is_bundle, read_bundle
 from ganforge.commands.checks import check_settings
+from ganforge.commands.signatures import check_arguments
+from ganforge.commands.trust import need_trust
+from ganforge.models.translator import Translator
 from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
+from ganforge.utils.files import read_small
+from ganforge.utils.own_classes import own_classes
 from ganforge.utils.runs import Run, find_run
 from ganforge.utils.terminal import tell
 
@@ -24,6 +33,25 @@ def build(config: DictConfig, **overrides: Any) -> Any:
 
     Lists and dicts arrive as Python's own, not as OmegaConf's.
     """
+    if not isinstance(config, DictConfig):
+        raise UserError(f"{config!r} is no group of settings that an object could be made of")
+    check_arguments(_given(config, overrides), str(config._get_full_key(None)))
+    return _instantiate(config, overrides)
+
+
+def build_bundled(config: DictConfig) -> Any:
+    """Instantiate the model of a bundle, in which null stands for what only training needs."""
+    given = {key: value for key, value in _given(config, ()).items() if value is not None}
+    check_arguments(given, str(config._get_full_key(None)))
+    return _instantiate(config, {})
+
+
+def _given(config: DictConfig, overrides: Iterable[str]) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in plain.items() if key not in overrides}
+
+
+def _instantiate(config: DictConfig, overrides: Mapping[str, Any]) -> Any:
     try:
         return instantiate(config, **overrides, _convert_="all")
     except InstantiationException as error:
@@ -43,11 +71,28 @@ def _where(error: InstantiationException, config: DictConfig) -> str:
     return key.strip() or str(config._get_full_key(None) or "configuration")
 
 
+def with_features(config: DictConfig, base: DictConfig) -> DictConfig | None:
+    """The features that a command chose, else those of ``base``, resolved by what ``base`` says.
+
+    A chosen group takes the place of the base's: their settings are not of one class.
+    """
+    chosen: Any = OmegaConf.select(config, "features") or OmegaConf.select(base, "features")
+    if not chosen:
+        return None
+    whole = copy.deepcopy(base)
+    with open_dict(whole):
+        whole.features = chosen
+    return whole.features
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """The device of a command: ``auto`` takes an accelerator where there is one."""
     if name != "auto":
         try:
-            return torch.empty(0, device=name).device
+            device = torch.empty(0, device=name).device
+            if device.type == "meta":  # it computes nothing
+                raise RuntimeError("meta holds no numbers")
+            return device
         except (RuntimeError, AssertionError, TypeError, ImportError) as error:
             raise UserError(
                 f"device={name} is not to be had here: choose auto, cpu or cuda"
@@ -71,18 +116,47 @@ class LoadedRun:
     ema: bool
     classes: list[str] | None = None
     checkpoint: str = ""
+    bundle: bool = False
+
+    def place(self, *parts: str) -> Path:
+        """Where a command writes what it makes of the model, if nobody says otherwise.
+
+        A run's folder is its user's own; a bundle stays as it was given.
+        """
+        if not self.bundle:
+            return self.run.folder.joinpath(*parts)
+        return Path("outputs", "bundles", self.run.folder.name, *parts)
 
 
 def read_config(run: Run) -> DictConfig:
     """The configuration that a run was composed from."""
-    try:
-        config = OmegaConf.load(run.config)
-    except (OSError, ValueError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise DamagedFileError(f"{run.config} cannot be read: {reason}") from error
-    if not isinstance(config, DictConfig) or not isinstance(config.get("model"), DictConfig):
+    config = read_yaml(run.config)
+    if not isinstance(config, DictConfig) or not isinstance(_part(config, "model"), DictConfig):
         raise DamagedFileError(f"{run.config} is not the configuration of a training run")
     return config
+
+
+def read_yaml(path: Path) -> DictConfig | ListConfig:
+    """Settings that a run wrote down; a DamagedFileError for whatever else lies there.
+
+    No file of ours refers to a part of itself: a few lines that do so can mean terabytes.
+    """
+    try:
+        text = read_small(path)
+        if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+            raise ValueError("it repeats parts of itself by references")
+        found = OmegaConf.create(text)
+    except (OSError, ValueError, TypeError, RecursionError, YAMLError, OmegaConfBaseException) as e:
+        reason = " ".join(str(e).split())[:200] or type(e).__name__
+        raise DamagedFileError(f"{path} cannot be read: {reason}") from e
+    return found
+
+
+def _part(config: DictConfig, key: str) -> Any:
+    try:
+        return config.get(key)
+    except OmegaConfBaseException:  # as of an interpolation that leads to itself
+        return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -92,26 +166,51 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if is_good(path) is False:
             raise ValueError("its content is not what was written")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedFileError(
             f"{path} cannot be read as a checkpoint ({reason[:120]}): train again or use another"
         ) from error
+    if not isinstance(state, dict):
+        state = {}
+    step, extra = state.get("global_step"), state.get("ganforge", {})
+    classes = extra.get("classes") if isinstance(extra, dict) else None
+    kinds = {
+        "state_dict": isinstance(state.get("state_dict"), dict),
+        "global_step": isinstance(step, int) and not isinstance(step, bool) and step >= 0,
+        "callbacks": isinstance(state.get("callbacks"), dict),
+        "ganforge": isinstance(extra, dict),
+        "classes": classes is None
+        or (isinstance(classes, list) and all(isinstance(name, str) for name in classes)),
+    }
+    for key, found in kinds.items():
+        if not found:
+            raise DamagedFileError(
+                f"{path} does not fit a run of ganforge: it has no valid entry {key!r}; use the "
+                "checkpoint that the run wrote"
+            )
+    return state
 
 
-def load_run(folder: str | Path, checkpoint: str = "best", device: str = "auto") -> LoadedRun:
+def load_run(
+    folder: str | Path, checkpoint: str = "best", device: str = "auto", trusted: bool = False
+) -> LoadedRun:
     """Rebuild a run's module from its configuration and take the weights of a checkpoint.
 
-    A bundle has one state only, whatever ``checkpoint`` says.
+    A bundle has one state only, whatever ``checkpoint`` says. A run from elsewhere whose
+    configuration may do more than compute is refused unless it is ``trusted``.
     """
     if is_bundle(folder):
         return load_bundle(folder, device)
     run = find_run(folder)
     config = read_config(run)
+    if not trusted:
+        need_trust(run, config)
     path = run.checkpoint(checkpoint)
     state = read_checkpoint(path)
-    module = build(config.model)
+    with own_classes():
+        module = build(config.model)
     try:
         module.load_state_dict(state["state_dict"])
         averages = next((v["weights"] for k, v in state["callbacks"].items() if k == "EMA"), {})
@@ -136,16 +235,19 @@ def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
     check_settings(bundle.config)
     # Sizes are compared before they are allocated: they may be anything.
     with torch.device("meta"):
-        shapes = {k: v.shape for k, v in build(bundle.config.model).state_dict().items()}
-    if shapes != {key: tensor.shape for key, tensor in bundle.weights.items()}:
-        raise DamagedFileError(
-            f"{folder}: the weights do not fit the model that its config.json describes; "
-            "export the run again, or get the bundle again"
-        )
-    module = build(bundle.config.model)
+        state = build_bundled(bundle.config.model).state_dict()
+    damaged = DamagedFileError(
+        f"{folder}: the weights do not fit the model that its config.json describes; export the "
+        "run again, or get the bundle again"
+    )
+    if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in bundle.weights.items()}:
+        raise damaged
+    module = build_bundled(bundle.config.model)
     module.load_state_dict(bundle.weights)
     if bundle.class_shares is not None:
         module.class_shares = bundle.class_shares
+    if not _makes_images(module.eval(), bundle.config):
+        raise damaged
     module.to(pick_device(device)).eval()
     return LoadedRun(
         Run(folder),
@@ -155,7 +257,34 @@ def load_bundle(folder: str | Path, device: str = "auto") -> LoadedRun:
         bundle.ema,
         bundle.classes,
         bundle.checkpoint,
+        bundle=True,
     )
+
+
+def _makes_images(module: Any, config: DictConfig) -> bool:
+    """Whether a model makes images of the shape that its data have; tried with one of them."""
+    data = config.data
+    try:
+        if not isinstance(module, Translator):
+            z = module.draw_latents(1, torch.Generator().manual_seed(0))
+            return list(module.generate(z).shape[1:]) == list(data.shape)
+        depth = {"a": data.channels_a, "b": data.channels}
+        with torch.random.fork_rng(devices=[]):
+            for way in module.translators:
+                here, there = (depth[side] for side in way.split("_to_"))
+                image = torch.zeros(1, here, 16, 16, dtype=torch.uint8)
+                if module.translate(image, way).shape != (1, there, 16, 16):
+                    return False
+    except (
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        OmegaConfBaseException,
+    ):
+        return False
+    return True
 
 
 def build_data(loaded: LoadedRun, data_path: str | None) -> Any:
@@ -172,7 +301,8 @@ def build_data(loaded: LoadedRun, data_path: str | None) -> Any:
             )
     if data_path is not None and not nodes:
         raise UserError(f"data_path={data_path} has no use: {config.name} is made, not read")
-    data = build(config)
+    with nullcontext() if loaded.bundle else own_classes():
+        data = build(config)
     data.prepare_data()
     data.setup("fit")
     if told := difference(loaded.run.data, data):

@@ -9,7 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.callbacks.image_quality import real_images
 from ganforge.commands.bars import Bars
 from ganforge.commands.class_accuracy import class_accuracy, need_classes
-from ganforge.commands.common import LoadedRun, build, build_data, load_run, pick_device
+from ganforge.commands.common import (
+    LoadedRun,
+    build,
+    build_data,
+    load_run,
+    pick_device,
+    with_features,
+)
 from ganforge.commands.distributed import in_processes
 from ganforge.commands.evaluate_region import evaluate_region
 from ganforge.commands.evaluate_translation import evaluate_translation
@@ -65,7 +72,7 @@ def _translator(config: DictConfig, spec: str) -> LoadedRun | None:
     """The run, if its model translates."""
     if config.real is not None or not (Path(spec) / ".hydra" / "config.yaml").is_file():
         return None
-    loaded = load_run(spec, config.checkpoint, config.device)
+    loaded = load_run(spec, config.checkpoint, config.device, config.trusted)
     return loaded if isinstance(loaded.module, Translator) else None
 
 
@@ -146,18 +153,19 @@ def choose(config: DictConfig, fake: Source) -> Sides:
 
 def build_extractor(config: DictConfig, sides: Sides) -> Any:
     """The chosen features, else those of the run, else those that fit the real data set."""
-    bases = [s.config for s in (sides.fake, sides.real) if s.config is not None]
-    chosen: Any = OmegaConf.select(config, "features") or next(
-        (b.features for b in bases if OmegaConf.select(b, "features")), None
+    names = OmegaConf.create(
+        {"data": {"name": Path(sides.real.name).stem}, "paths": {**config.paths}}
     )
+    bases = [s.config for s in (sides.fake, sides.real) if s.config is not None]
+    base = next((b for b in bases if OmegaConf.select(b, "features")), (*bases, names)[0])
+    chosen = with_features(config, base)
     if not chosen:
         raise UserError(
             f"choose the features that {sides.fake.name} and {sides.real.name} are compared by: "
             "features=efficientnet_lite0 (natural images, no download), features=inception (as in "
             "papers), features=dinov2, features=clip or features=cnn features.weights=cifar10"
         )
-    names = {"data": {"name": Path(sides.real.name).stem}, "paths": config.paths}
-    return build(OmegaConf.merge(bases[0] if bases else names, {"features": chosen}).features)
+    return build(chosen)
 
 
 def _device(config: DictConfig, sides: Sides) -> Any:
@@ -183,6 +191,6 @@ def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[s
 def _place(config: DictConfig, sides: Sides) -> tuple[Path, str | None, str]:
     """Folder, wanted file, and what a file's name begins with where images are named."""
     if sides.fake.loaded is not None and config.real is None:
-        return sides.fake.loaded.run.folder / "evaluations", config.output, ""
+        return sides.fake.loaded.place("evaluations"), config.output, ""
     names = "_vs_".join(Path(s.name.replace(":", "-")).stem for s in (sides.fake, sides.real))
     return Path(config.paths.outputs) / "evaluations", config.output, f"{names}_"

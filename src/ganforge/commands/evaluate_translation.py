@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from ganforge.callbacks.translation_score import targets
-from ganforge.commands.common import LoadedRun, build, build_data
+from ganforge.commands.common import LoadedRun, build, build_data, with_features
 from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
 from ganforge.commands.sources import origin, refuse_broken
@@ -64,7 +64,7 @@ def evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     for note in dict.fromkeys(notes):
         console.print(f"note: {note}", soft_wrap=True)
     if world()[0] == 0:
-        path = write_scores(records, loaded.run.folder / "evaluations", config.output)
+        path = write_scores(records, loaded.place("evaluations"), config.output)
         console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
@@ -107,10 +107,8 @@ def _each(batches: list[Tensor], make: Callable[[Tensor], Tensor], seed: int) ->
 
 
 def _extractor(config: DictConfig, loaded: LoadedRun) -> Any:
-    chosen = OmegaConf.select(config, "features") or loaded.config.get("features")
-    if not chosen:
-        return None
-    return build(OmegaConf.merge(loaded.config, {"features": chosen}).features)
+    chosen = with_features(config, loaded.config)
+    return build(chosen) if chosen else None
 
 
 def _feature_scores(

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganforge.commands.common import LoadedRun, build, build_data, load_run
+from ganforge.commands.common import LoadedRun, build, build_data, load_run, with_features
 from ganforge.commands.explore_files import check_film, write_findings
 from ganforge.commands.generate import class_number
 from ganforge.commands.report import shown
@@ -30,11 +30,11 @@ def explore(config: DictConfig) -> None:
         raise UserError(f"seed={config.seed} must not be negative")
     check_film(config.film)
     name = config.tool_name
-    loaded = load_run(config.run, config.checkpoint, config.device)
+    loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     check_latents(loaded)
     tool: Tool = build(config.tool)
     findings = tool(build_space(config, loaded))
-    folder = Path(config.output or loaded.run.folder / "explore" / name)
+    folder = Path(config.output or loaded.place("explore", name))
     facts = {
         "tool": name,
         "settings": plain(config.tool),
@@ -70,7 +70,7 @@ def check_latents(loaded: LoadedRun) -> None:
 def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     """Join a run's generator, its data and the classifier of its data."""
     data = build_data(loaded, config.data_path)
-    chosen: Any = config.get("features") or loaded.config.get("features")
+    chosen = with_features(config, loaded.config)
     if not chosen:
         raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
     module, extractor = loaded.module, build(chosen)

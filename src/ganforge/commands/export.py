@@ -18,7 +18,7 @@ from ganforge.commands.bundle import (
     is_bundle,
     write_bundle,
 )
-from ganforge.commands.common import LoadedRun, build, load_bundle, load_run, need_latents
+from ganforge.commands.common import LoadedRun, build_bundled, load_bundle, load_run, need_latents
 from ganforge.commands.generate import of_seeds
 from ganforge.commands.model_card import Card, model_card
 from ganforge.commands.report import shown
@@ -38,14 +38,14 @@ def export(config: DictConfig) -> None:
         raise UserError(f"format={config.format} is not written: choose format=safetensors")
     if is_bundle(config.run):
         raise UserError(f"{config.run} is a bundle already: copy the folder")
-    loaded = load_run(config.run, config.checkpoint, config.device)
+    loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     if not isinstance(loaded.module, Translator):
         need_latents(loaded)
     output = Path(config.output or loaded.run.folder / "bundle").expanduser()
     _check_output(output, config.overwrite)
     parts = portable(loaded)
     with atomic_folder(output) as folder:
-        skeleton = build(parts.model)
+        skeleton = build_bundled(parts.model)
         state = loaded.module.state_dict()
         weights = {key: state[key] for key in skeleton.state_dict()}
         name = loaded.run.folder.name

@@ -85,11 +85,11 @@ def generate(config: DictConfig) -> None:
         raise UserError(f"seed={config.seed} must not be negative")
     if (cut := config.truncation) is not None and not (isinstance(cut, int | float) and cut > 0):
         raise UserError(f"truncation={cut} is no number above 0: 0.7 is usual, null for none")
-    loaded = load_run(config.run, config.checkpoint, config.device)
+    loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     need_latents(loaded)
     refuse_broken(loaded)
     number = class_number(loaded, config["class"])
-    folder = Path(config.output or loaded.run.folder / "generated")
+    folder = Path(config.output or loaded.place("generated"))
     seeds = range(config.seed, config.seed + config.n)
     for start in range(0, config.n, 64):
         chunk = seeds[start : start + 64]

@@ -3,6 +3,7 @@
 import errno
 import re
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
@@ -20,18 +21,98 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return " ".join(str(error).split()), error.exit_code
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not a valid override: {error.message.splitlines()[0]}", 2
+    if "Config group override must be" in str(error):
+        return _null_group(), 2
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_sentence(str(error)), 2
-    if isinstance(error, OSError) and error.errno in PLACE:
-        return f"{error.filename} cannot be used ({error.strerror}): choose another place", 2
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in OURS:
+        return _place_sentence(error), 2
+    for is_known, sentence, code in KNOWN:
+        if is_known(error):
+            return f"{sentence} ({_reason(error)})", code
     return (" ".join(str(error).split()), 2) if _is_refusal(error) else None
 
 
-# What is wrong with a place that the user chose, not with the program.
+# What the system says where the program is at fault, not a place, a disk or a network.
+OURS = {errno.EBADF, errno.ECHILD, errno.EFAULT, errno.EDEADLK}
+# What is wrong with a place that the user chose.
 PLACE = {
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
-    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EINVAL,
 }  # fmt: skip
+
+
+def _place_sentence(error: OSError) -> str:
+    if error.filename is None:
+        return f"the system refused: {error.strerror}"
+    if error.errno in PLACE:
+        return f"{error.filename} cannot be used ({error.strerror}): choose another place"
+    return f"{error.filename} cannot be used: {error.strerror}"
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what a library says, and no more than fits one line of ours."""
+    return (" ".join(str(error).strip().splitlines()[:1]) or type(error).__name__)[:200]
+
+
+def _is(*names: str) -> Callable[[BaseException], bool]:
+    """A test for classes by name, so that no library is imported to tell its errors."""
+
+    def test(error: BaseException) -> bool:
+        return any(f"{c.__module__}.{c.__qualname__}" in names for c in type(error).__mro__)
+
+    return test
+
+
+def _says(kind: type[BaseException], pattern: str) -> Callable[[BaseException], bool]:
+    return lambda error: isinstance(error, kind) and bool(re.search(pattern, str(error)))
+
+
+TOO_LARGE = (
+    "this needs more memory than there is: lower the sizes, counts or data.batch_size that were "
+    "asked for"
+)
+# Errors whose cause lies outside of the program, what they mean, and the exit code. An error that
+# is not here is a fault of ours, or of a class of the user's own, and keeps its stack trace.
+KNOWN: list[tuple[Callable[[BaseException], bool], str, int]] = [
+    (_is("builtins.MemoryError", "torch.OutOfMemoryError"), TOO_LARGE, 2),
+    (
+        _says(
+            RuntimeError,
+            "(?i)can't allocate memory|not enough memory|out of memory|alloc_cpu|"
+            "Storage size calculation overflowed|numel: integer multiplication overflow|"
+            "too large for|bytes exceeds",
+        ),
+        TOO_LARGE,
+        2,
+    ),
+    (_says(ValueError, "(?i)maximum (allowed|supported) dimension|array is too big"), TOO_LARGE, 2),
+    (
+        _says(Exception, r"Error\(s\) in loading state_dict|loaded state dict (contains|has)"),
+        "the weights do not fit the networks: no size of a network may change between a checkpoint "
+        "and what goes on with it",
+        2,
+    ),
+    (_is("builtins.OverflowError"), "a number is larger than can be computed with", 2),
+    (_says(Exception, "Overflow when unpacking|value cannot be converted"), "a number is larger "
+     "than can be computed with", 2),
+    (_is("builtins.ModuleNotFoundError"), "a package is missing: install it with pip", 2),
+    (
+        _is("lightning.fabric.utilities.exceptions.MisconfigurationException",
+            "lightning.fabric.utilities.exceptions.MissingRankZeroOnlyImport"),
+        "Lightning cannot train like this",
+        2,
+    ),
+    (_is("wandb.errors.errors.Error"), "W&B refuses this: change logger.wandb, or leave it out", 2),
+    (
+        _is("PIL.Image.DecompressionBombError", "PIL.Image.DecompressionBombWarning",
+            "PIL.UnidentifiedImageError", "zipfile.BadZipFile", "zlib.error",
+            "safetensors._safetensors_rust.SafetensorError", "json.decoder.JSONDecodeError",
+            "yaml.error.YAMLError", "_pickle.UnpicklingError"),
+        "a file cannot be read: remove it, or get it again",
+        3,
+    ),
+]  # fmt: skip
 REFUSING = ("networks", "losses", "augment", "models")
 
 
@@ -43,6 +124,18 @@ def _is_refusal(error: BaseException) -> bool:
     folder = Path(frame.filename).parent
     ours = folder.name in REFUSING and folder.parent == Path(__file__).parents[1]
     return ours and str(frame.line).startswith("raise ValueError")
+
+
+def _null_group() -> str:
+    """Which of the groups that were chosen is nothing, or no name."""
+    from ganforge.cli import config_dir
+
+    chosen = [word for word in sys.argv[1:] if (config_dir() / word.partition("=")[0]).is_dir()]
+    odd = [word for word in chosen if word.endswith("=null")]
+    return (
+        f"{' '.join(odd or chosen)} chooses no option, and nothing can be done without it: "
+        "leave it out, or choose one that --help lists"
+    )
 
 
 def _config_sentence(text: str) -> str:

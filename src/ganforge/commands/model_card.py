@@ -124,6 +124,8 @@ def _data(config: Any) -> str:
     text = f"`{config.data.name}`"
     if source := config.data.get("source"):
         return f"{text}, read by `{source._target_}`."
+    if "a" not in config.data:
+        return f"{text}, read by `{config.data._target_}`."
     sides = [f"{side.upper()} by `{config.data[side]._target_}`" for side in "ab"]
     return f"{text}, {' and '.join(sides)}."
 

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.files import atomic_path
+from ganforge.utils.own_classes import own_classes
 from ganforge.utils.runs import Run
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -59,6 +60,8 @@ def further_processes(trainer: Trainer, config: DictConfig, run: Run) -> Iterato
     finally:
         over.set()
         _stop(children)
+        if children:
+            _resolved(run).unlink(missing_ok=True)
         _set_environment(before)
         if environment is not None and dist.is_initialized():
             dist.destroy_process_group()
@@ -72,10 +75,15 @@ def _check_nodes(trainer: Trainer) -> None:
         )
 
 
+def _resolved(run: Run) -> Path:
+    return run.config.with_name("resolved.yaml").absolute()
+
+
 def _write(config: DictConfig, run: Run) -> Path:
-    path = run.config.with_name("resolved.yaml").absolute()
+    path = _resolved(run)
     with atomic_path(path) as temporary:
         OmegaConf.save(config, temporary, resolve=True)
+        temporary.chmod(0o600)  # keys of an object store may be in it
     return path
 
 
@@ -86,7 +94,7 @@ def _start(count: int, config: Path) -> list[subprocess.Popen]:
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ.update(shared, WORLD_SIZE=str(count), LOCAL_RANK="0")
-    command = [sys.executable, "-m", "ganforge.commands.processes", str(config)]
+    command = [sys.executable, "-P", "-m", "ganforge.commands.processes", str(config)]
     return [
         subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(rank)})
         for rank in range(1, count)
@@ -167,7 +175,8 @@ def main() -> None:
     open_for_any_text()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
-        train(OmegaConf.load(sys.argv[1]))
+        with own_classes():
+            train(OmegaConf.load(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
 

@@ -19,10 +19,12 @@ from ganforge.commands.common import read_config
 from ganforge.commands.report import BETTER
 from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.files import read_small
 from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command
 
 LOGGED = ("latent_walk", "speed")  # callbacks that logger=wandb adds: they change no weight
+LARGEST = 64 << 20  # bytes of a file of scores
 STAMP = re.compile(r"-\d{8}-\d{6}$")
 
 
@@ -141,8 +143,10 @@ def read_scored(run: Run, base: Path, wanted: Mapping[str, Any] | None = None) -
 def read_records(path: Path) -> list[Score]:
     """The scores of a JSON file, or a DamagedFileError."""
     try:
-        return [Score.from_dict(record) for record in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError, AttributeError, DamagedFileError) as error:
+        return [Score.from_dict(record) for record in json.loads(read_small(path, LARGEST))]
+    except (
+        OSError, ValueError, TypeError, AttributeError, RecursionError, DamagedFileError,
+    ) as error:  # fmt: skip
         raise DamagedFileError(
             f"{path} cannot be read as scores ({error}): remove it, and evaluate again"
         ) from error

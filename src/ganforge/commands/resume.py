@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.commands.arguments import quoted, unquoted
 from ganforge.commands.cluster import started_together
 from ganforge.commands.places import absolute_overrides, with_absolute_places
+from ganforge.commands.secrets import SECRET
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import atomic_path, remove_partials
@@ -53,6 +54,12 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
         return words if folder is None else [*words, *_into(folder)]
     run = find_run(unquoted(asked[-1].partition("=")[2]))
     words = [word for word in words if not word.startswith("resume.run=")]
+    from ganforge.commands.bundle import is_bundle
+    from ganforge.commands.trust import refuse_settings_of_hydra
+
+    if is_bundle(run.folder):
+        raise UserError(f"{run.folder} is a bundle, which cannot be gone on with: resume a run")
+    refuse_settings_of_hydra(run, _overrides_of(run), "resume.trusted=true" in words)
     kept = [word for word in _overrides_of(run) if word not in words]
     return [*kept, *words, *_into(run.folder)]
 
@@ -72,14 +79,19 @@ def _into(folder: Path) -> list[str]:
 
 def _overrides_of(run: Run) -> list[str]:
     """What a run was started with."""
+    from ganforge.commands.common import read_yaml
+
     path = run.config.with_name("overrides.yaml")
+    lost = (
+        f"without it nobody knows how {run.folder} was started; give the overrides again and "
+        "resume=auto"
+    )
     try:
-        overrides = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:
-        raise DamagedFileError(
-            f"{path} cannot be read: without it nobody knows how {run.folder} was started; "
-            "give the overrides again and resume=auto"
-        ) from error
+        overrides = OmegaConf.to_container(read_yaml(path))
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}: {lost}") from error
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        raise DamagedFileError(f"{path} is no list of overrides: {lost}")
     return [word for word in overrides if not word.startswith("resume")]
 
 
@@ -227,7 +239,11 @@ def state_to_continue(config: DictConfig) -> State | None:
 
     Raises UserError for another configuration and for a run that is finished.
     """
+    from ganforge.commands.trust import need_trust
+
     run = Run(Path(config.resume.run))
+    if not config.resume.trusted:
+        need_trust(run, config, "resume.trusted")
     changed = differences(_saved(run), config)
     refused = {key: pair for key, pair in changed.items() if not _allowed(key, config)}
     if refused:
@@ -256,7 +272,9 @@ def prepare_folder(config: DictConfig) -> None:
         return
     from hydra.core.hydra_config import HydraConfig
 
-    kept = OmegaConf.merge(config, {"resume": {"run": None, "auto": False, "allow_change": []}})
+    kept = OmegaConf.merge(
+        config, {"resume": {"run": None, "auto": False, "allow_change": [], "trusted": False}}
+    )
     words = [w for w in HydraConfig.get().overrides.task if not w.startswith("resume")]
     words, kept = absolute_overrides(words, kept), with_absolute_places(kept)
     for path, content in ((run.config, kept), (run.config.with_name("overrides.yaml"), words)):
@@ -275,7 +293,8 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     placed = [OmegaConf.to_container(with_absolute_places(each), resolve=False)
               for each in (old, new)]  # fmt: skip
     a, b = (dict(_flat(each)) for each in placed)
-    keys = [key for key in {**a, **b} if key.split(".")[0] not in FREE]
+    words = {key: key.split(".") for key in {**a, **b}}
+    keys = [key for key, parts in words.items() if parts[0] not in FREE and SECRET not in parts]
     return {key: (a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)}
 
 

@@ -69,9 +69,9 @@ def open_source(spec: str, config: DictConfig) -> Source:
     """Find out what ``spec`` names; a UserError lists what it may be."""
     path = Path(spec).expanduser()
     if is_bundle(path) or Run(path).config.is_file():
-        return of_run(load_run(path, config.checkpoint, config.device))
+        return of_run(load_run(path, config.checkpoint, config.device, config.trusted))
     if path.suffix == ".safetensors" and is_bundle(path.parent):
-        return of_run(load_run(path.parent, config.checkpoint, config.device))
+        return of_run(load_run(path.parent, config.checkpoint, config.device, config.trusted))
     if path.exists():
         places = Path(config.paths.data_dir).expanduser()
         files = ImageFiles(path, config.size, places, config.value_range)

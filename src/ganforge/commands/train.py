@@ -28,7 +28,9 @@ from ganforge.commands.resume import (
     state_to_continue,
     state_to_train_from,
 )
-from ganforge.utils.errors import PreemptedError
+from ganforge.commands.secrets import hide_secrets, plain_for_loggers
+from ganforge.commands.trust import remember
+from ganforge.utils.errors import PreemptedError, UserError
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.terminal import telling, told_if_slow
 
@@ -67,8 +69,13 @@ def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None)
 
 def build_all(config: DictConfig, group: str) -> list[Any]:
     """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
-    items = (OmegaConf.select(config, group) or {}).values()
-    return [build(item) for item in items if item is not None]
+    items = OmegaConf.select(config, group) or {}
+    if not isinstance(items, DictConfig | dict):
+        raise UserError(f"{group}={items} is no group of settings: leave it out, or choose another")
+    for key, item in items.items():
+        if not isinstance(item, DictConfig | None):
+            raise UserError(f"{group}.{key}={item} must be settings with a _target_, or null")
+    return [build(item) for item in items.values() if item is not None]
 
 
 def train(config: DictConfig) -> float | None:
@@ -93,6 +100,9 @@ def _fit(
     """Train from ``state``; loggers forget what they were told of steps after ``forget_after``."""
     exit_code = 1
     try:
+        if rank_zero_only.rank == 0:
+            hide_secrets(run)
+            remember(run)
         seed_everything(config.seed, workers=True, verbose=False)
         module, data = build(config.model), build(config.data)
         trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)
@@ -145,7 +155,7 @@ def keep_quiet() -> None:
 
 def log_config(trainer: Trainer, config: DictConfig) -> None:
     """Give every logger the resolved configuration."""
-    plain: Any = OmegaConf.to_container(config, resolve=True)
+    plain = plain_for_loggers(config)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain)
 

@@ -1,5 +1,6 @@
 """``ganforge translate``: image files of any size through a trained translator."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.images import save_image, save_pages
 from ganforge.utils.terminal import command, shown, tell, terminal
 
+# The longest side that a format can hold; larger pictures are written as PNG.
+MOST_PIXELS = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
 WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SEVERAL = (".png", ".tif", ".tiff", ".webp")  # formats of several pages or frames
 
@@ -31,11 +34,13 @@ def translate(config: DictConfig) -> None:
     source, output = Path(config.input).expanduser(), Path(config.output).expanduser()
     names, unreadable = _names(source, output)
     folder = source if source.is_dir() else source.parent
-    _check(config, folder, output)
-    loaded = load_run(config.run, config.checkpoint, config.device)
+    single = source.is_file() and output.suffix.lower() in WRITABLE and not output.is_dir()
+    _check(config, folder, output, single)
+    loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     refuse_broken(loaded)
     channels = _channels(loaded, config.direction)
-    written = written_names(names)
+    written = {names[0]: output.name} if single else written_names(names)
+    output = output.parent if single else output
     torch.manual_seed(config.seed)
     fixed = same_range(_value_range(config, loaded), "value_range")
     levels = Levels(Listing(folder, None), fixed, "value_range", chosen=names)
@@ -51,11 +56,14 @@ def translate(config: DictConfig) -> None:
         except BROKEN as error:
             bad.append(f"{name} ({reason(error)})")
             continue
+        path = output / written[name]
+        if max(fakes[0].shape[1:]) > MOST_PIXELS.get(path.suffix.lower(), math.inf):
+            path = path.with_name(f"{path.name}.png")
         if len(fakes) == 1:
-            save_image(fakes[0], output / written[name])
+            save_image(fakes[0], path)
             continue
-        place = _of_several(written[name], set(written.values()))
-        save_pages(fakes, output / place, None if None in times else times)
+        place = _of_several(path.name, set(written.values()))
+        save_pages(fakes, path.with_name(place), None if None in times else times)
         several.append(f"{name} {len(fakes)} in {place}")
     for line in [*unreadable, *bad]:
         console.print(f"skipped: {line}", soft_wrap=True)
@@ -70,13 +78,17 @@ def translate(config: DictConfig) -> None:
     )
 
 
-def _check(config: DictConfig, folder: Path, output: Path) -> None:
+def _check(config: DictConfig, folder: Path, output: Path, single: bool) -> None:
     """Raise a UserError for pieces or an output that cannot be."""
     if config.overlap < 0 or config.tile < max(32, 4 * config.overlap):
         raise UserError(
             f"tile={config.tile} overlap={config.overlap}: a tile must be at least 32 pixels and "
             "four overlaps wide, such as tile=768 overlap=64"
         )
+    if single:
+        if output.resolve() == Path(config.input).expanduser().resolve():
+            raise UserError(f"output={output} is the input itself: choose another name")
+        return
     if output.resolve() == folder.resolve():
         raise UserError(f"output={output} is where the input lies: choose another folder")
     if output.exists() and not output.is_dir():

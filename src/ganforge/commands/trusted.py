@@ -32,10 +32,11 @@ WRAPPERS = {
 }
 # Plain values that models and data are made with.
 VALUES = {"ganforge.utils.regions.Region": Region}
-# Where files lie is this machine's affair, and what reads them: keys of these names must be empty.
+# Where files lie, what reads them, and whom to ask for them with what keys, is this machine's
+# affair: keys of these names must be empty.
 PLACES = (
     "path", "folder", "data_dir", "download_dir", "cache_dir", "save_dir", "root",
-    "finder", "judge", "landmarks",
+    "finder", "judge", "landmarks", "storage_options",
 )  # fmt: skip
 DEEPEST, LONGEST = 32, 1000
 
@@ -68,9 +69,10 @@ def find_class(target: str) -> Any:
 
 
 def _is_model(found: Any) -> bool:
-    return found in (*WRAPPERS.values(), *VALUES.values()) or (
-        inspect.isclass(found) and issubclass(found, nn.Module)
-    )
+    if found in (*WRAPPERS.values(), *VALUES.values()):
+        return True
+    lazy = nn.modules.lazy.LazyModuleMixin  # has no shapes to be checked before it is made
+    return inspect.isclass(found) and issubclass(found, nn.Module) and not issubclass(found, lazy)
 
 
 def _is_data(found: Any) -> bool:
@@ -113,7 +115,7 @@ def _check_node(
             elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", key):
                 raise _refused(inner, "is no name of a setting", origin)
             elif key in PLACES and value is not None:
-                raise _refused(inner, f"names a place in the file system ({value!r:.80})", origin)
+                raise _refused(inner, "names a place in the file system or network", origin)
             else:
                 _check_node(value, inner, is_allowed, origin, depth + 1)
     elif isinstance(node, list):
@@ -140,6 +142,8 @@ def _wrong_value(value: Any) -> str | None:
         return f"is a {type(value).__name__}"
     if "${" in value or value == "???":
         return f"is to be filled in ({value!r:.80})"
+    if "://" in value:
+        return f"names a place in the network ({value!r:.80})"
     path = PurePosixPath(value)
     outside = path.is_absolute() or ".." in path.parts or value[1:2] == ":"
     if outside or value.startswith("~") or "\\" in value or not value.isprintable():

@@ -138,7 +138,13 @@ class Score:
             record["details"] = tuple(record.get("details", {}).items())
             record["interval"] = tuple(record["interval"]) if record.get("interval") else None
             hash(record["protocol"])  # rankings look protocols up
-            return cls(**record)
+            score = cls(**record)
+            numbers = [score.value, score.std, score.step, *(score.interval or ())]
+            if not all(n is None or type(n) in (int, float) for n in numbers):
+                raise TypeError("a value is no number")
+            if not isinstance(score.metric, str):
+                raise TypeError("a metric has no name")
+            return score
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedFileError(
                 f"A score record is not one that ganforge wrote ({error!r}): evaluate again."

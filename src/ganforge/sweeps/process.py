@@ -17,7 +17,7 @@ from ganforge.utils.runs import Run
 
 RECORD, LOG = "job.json", "job.log"
 INTERRUPTED = "the sweep was interrupted"
-JOB = (sys.executable, "-m", "ganforge", "job")
+JOB = (sys.executable, "-P", "-m", "ganforge", "job")
 
 
 @dataclass(frozen=True)
