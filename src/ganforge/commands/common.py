@@ -39,6 +39,17 @@ def build(config: DictConfig, **overrides: Any) -> Any:
     return _instantiate(config, overrides)
 
 
+def build_all(config: DictConfig, group: str) -> list[Any]:
+    """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
+    items = OmegaConf.select(config, group) or {}
+    if not isinstance(items, DictConfig | dict):
+        raise UserError(f"{group}={items} is no group of settings: leave it out, or choose another")
+    for key, item in items.items():
+        if not isinstance(item, DictConfig | None):
+            raise UserError(f"{group}.{key}={item} must be settings with a _target_, or null")
+    return [build(item) for item in items.values() if item is not None]
+
+
 def build_bundled(config: DictConfig) -> Any:
     """Instantiate the model of a bundle, in which null stands for what only training needs."""
     given = {key: value for key, value in _given(config, ()).items() if value is not None}

@@ -12,6 +12,7 @@ from ganforge.commands.class_accuracy import class_accuracy, need_classes
 from ganforge.commands.common import (
     LoadedRun,
     build,
+    build_all,
     build_data,
     load_run,
     pick_device,
@@ -80,7 +81,7 @@ def _evaluate(config: DictConfig, fake: Source) -> None:
     sides = choose(config, fake)
     need_classes(config, sides)
     extractor = build_extractor(config, sides)
-    metrics = [m for m in build(config.metrics).values() if _applies(m, sides)]
+    metrics = [m for m in build_all(config, "metrics") if _applies(m, sides)]
     with Bars() as bars:
         scorer = Scorer(
             extractor,

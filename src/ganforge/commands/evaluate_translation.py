@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from ganforge.callbacks.translation_score import targets
-from ganforge.commands.common import LoadedRun, build, build_data, with_features
+from ganforge.commands.common import LoadedRun, build, build_all, build_data, with_features
 from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
 from ganforge.commands.sources import origin, refuse_broken
@@ -117,7 +117,7 @@ def _feature_scores(
     """FID, and others beside it: test sets of translation are small, and FID is biased there."""
     metrics = [
         metric
-        for metric in build(config.metrics).values()
+        for metric in build_all(config, "metrics")
         if metric.paired and not isinstance(metric, ClassFID | Memorisation)
     ]
     if extractor is None or not metrics:

@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,7 +14,7 @@ from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.callbacks.same_data import SameData
 from ganforge.commands.cluster import requeue_in_slurm
-from ganforge.commands.common import build
+from ganforge.commands.common import build, build_all
 from ganforge.commands.devices import batch_norm_options, pick_precision, process_options
 from ganforge.commands.locks import locked
 from ganforge.commands.outcome import record_outcome
@@ -30,7 +29,7 @@ from ganforge.commands.resume import (
 )
 from ganforge.commands.secrets import hide_secrets, plain_for_loggers
 from ganforge.commands.trust import remember
-from ganforge.utils.errors import PreemptedError, UserError
+from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.terminal import telling, told_if_slow
 
@@ -65,17 +64,6 @@ def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None)
         **batch_norm_options(config.trainer),
         **process_options(config.trainer),
     )
-
-
-def build_all(config: DictConfig, group: str) -> list[Any]:
-    """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
-    items = OmegaConf.select(config, group) or {}
-    if not isinstance(items, DictConfig | dict):
-        raise UserError(f"{group}={items} is no group of settings: leave it out, or choose another")
-    for key, item in items.items():
-        if not isinstance(item, DictConfig | None):
-            raise UserError(f"{group}.{key}={item} must be settings with a _target_, or null")
-    return [build(item) for item in items.values() if item is not None]
 
 
 def train(config: DictConfig) -> float | None:
