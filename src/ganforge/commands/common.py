@@ -187,6 +187,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = {}
     step, extra = state.get("global_step"), state.get("ganforge", {})
     classes = extra.get("classes") if isinstance(extra, dict) else None
+    shares = extra.get("class_shares") if isinstance(extra, dict) else None
     kinds = {
         "state_dict": isinstance(state.get("state_dict"), dict),
         "global_step": isinstance(step, int) and not isinstance(step, bool) and step >= 0,
@@ -194,6 +195,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         "ganforge": isinstance(extra, dict),
         "classes": classes is None
         or (isinstance(classes, list) and all(isinstance(name, str) for name in classes)),
+        "class_shares": shares is None
+        or (isinstance(shares, list) and all(isinstance(each, int | float) for each in shares)),
     }
     for key, found in kinds.items():
         if not found:
@@ -283,8 +286,8 @@ def _makes_images(module: Any, config: DictConfig) -> bool:
         with torch.random.fork_rng(devices=[]):
             for way in module.translators:
                 here, there = (depth[side] for side in way.split("_to_"))
-                image = torch.zeros(1, here, 16, 16, dtype=torch.uint8)
-                if module.translate(image, way).shape != (1, there, 16, 16):
+                image = torch.zeros(1, here, data.size, data.size, dtype=torch.uint8)
+                if module.translate(image, way).shape != (1, there, data.size, data.size):
                     return False
     except (
         AttributeError,

@@ -66,7 +66,7 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     ]
     more = {"own_better": better} | ({} if opened.share is None else {"eyes_opened": opened.share})
     records += [replace(template, metric=name, value=value) for name, value in more.items()]
-    path = write_scores(records, loaded.run.folder / "evaluations", config.output)
+    path = write_scores(records, loaded.place("evaluations"), config.output)
     console.print(f"written to {shown(path)}", soft_wrap=True)
 
 

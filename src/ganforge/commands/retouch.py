@@ -57,7 +57,7 @@ def _check(config: DictConfig, source: Path, output: Path) -> None:
 
 
 def _load(config: DictConfig) -> LoadedRun:
-    loaded = load_run(config.run, config.checkpoint, config.device)
+    loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     if not isinstance(loaded.module, RegionTranslator):
         raise UserError(
             f"{loaded.run.folder} holds a {type(loaded.module).__name__}, which does not retouch: "
