@@ -39,7 +39,7 @@ def build(config: DictConfig, **overrides: Any) -> Any:
     return _instantiate(config, overrides)
 
 
-def build_all(config: DictConfig, group: str) -> list[Any]:
+def build_all(config: DictConfig, group: str, kind: type) -> list[Any]:
     """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
     items = OmegaConf.select(config, group) or {}
     if not isinstance(items, DictConfig | dict):
@@ -47,7 +47,16 @@ def build_all(config: DictConfig, group: str) -> list[Any]:
     for key, item in items.items():
         if not isinstance(item, DictConfig | None):
             raise UserError(f"{group}.{key}={item} must be settings with a _target_, or null")
-    return [build(item) for item in items.values() if item is not None]
+    return [build_as(item, kind) for item in items.values() if item is not None]
+
+
+def build_as(config: DictConfig, kind: type) -> Any:
+    """Instantiate a configured object of a class; a UserError for an object of another one."""
+    made = build(config)
+    if not isinstance(made, kind):
+        key, found = config._get_full_key(None), type(made).__name__
+        raise UserError(f"{key}._target_ makes a {found}, where a {kind.__name__} is needed")
+    return made
 
 
 def build_bundled(config: DictConfig) -> Any:

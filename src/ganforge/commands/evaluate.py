@@ -81,7 +81,7 @@ def _evaluate(config: DictConfig, fake: Source) -> None:
     sides = choose(config, fake)
     need_classes(config, sides)
     extractor = build_extractor(config, sides)
-    metrics = [m for m in build_all(config, "metrics") if _applies(m, sides)]
+    metrics = [m for m in build_all(config, "metrics", Metric) if _applies(m, sides)]
     with Bars() as bars:
         scorer = Scorer(
             extractor,

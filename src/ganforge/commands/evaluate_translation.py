@@ -16,6 +16,7 @@ from ganforge.commands.evaluation_files import write_scores
 from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
 from ganforge.commands.sources import origin, refuse_broken
 from ganforge.metrics.class_scores import ClassFID
+from ganforge.metrics.comparison import Metric
 from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
@@ -117,7 +118,7 @@ def _feature_scores(
     """FID, and others beside it: test sets of translation are small, and FID is biased there."""
     metrics = [
         metric
-        for metric in build_all(config, "metrics")
+        for metric in build_all(config, "metrics", Metric)
         if metric.paired and not isinstance(metric, ClassFID | Memorisation)
     ]
     if extractor is None or not metrics:

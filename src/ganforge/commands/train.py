@@ -6,7 +6,14 @@ import sys
 import warnings
 from pathlib import Path
 
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import (
+    Callback,
+    LightningDataModule,
+    LightningModule,
+    Trainer,
+    seed_everything,
+)
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,7 +21,7 @@ from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.callbacks.same_data import SameData
 from ganforge.commands.cluster import requeue_in_slurm
-from ganforge.commands.common import build, build_all
+from ganforge.commands.common import build, build_all, build_as
 from ganforge.commands.devices import batch_norm_options, pick_precision, process_options
 from ganforge.commands.locks import locked
 from ganforge.commands.outcome import record_outcome
@@ -48,7 +55,10 @@ QUIET = (
 
 def build_trainer(config: DictConfig, run: Run, forget_after: int | None = None) -> Trainer:
     """The trainer with the run's callbacks and loggers; these go on from a step where given."""
-    callbacks, loggers = build_all(config, "callbacks"), build_all(config, "logger")
+    callbacks, loggers = (
+        build_all(config, "callbacks", Callback),
+        build_all(config, "logger", Logger),
+    )
     loggers = [JsonlLogger(run.metrics), *loggers]
     if forget_after is not None:
         go_on_from(loggers, forget_after)
@@ -92,7 +102,8 @@ def _fit(
             hide_secrets(run)
             remember(run)
         seed_everything(config.seed, workers=True, verbose=False)
-        module, data = build(config.model), build(config.data)
+        module = build_as(config.model, LightningModule)
+        data = build_as(config.data, LightningDataModule)
         trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)
         log_config(trainer, config)
         checkpoint = state.path if state else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class Value:
     n_real: int | None = None
 
 
+@runtime_checkable
 class Metric(Protocol):
     """A value computed from features: a small frozen object whose fields are its settings.
 
