@@ -41,7 +41,7 @@ def whole(lowest: int, highest: float = math.inf) -> Kind:
 
 AT_LEAST_0, AT_LEAST_1 = whole(0), whole(1)
 # More of them than a machine makes or a picture shows in days.
-COUNT, ON_A_GRID = whole(1, 10_000_000), whole(1, 1000)
+COUNT, ON_A_GRID = whole(1, 10_000_000), whole(1, 100)
 SEED = whole(0, LARGEST_SEED)
 ABOVE_0 = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 FROM_0 = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)

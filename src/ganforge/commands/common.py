@@ -290,7 +290,7 @@ def _makes_images(module: Any, config: DictConfig) -> bool:
     try:
         if not isinstance(module, Translator):
             z = module.draw_latents(1, torch.Generator().manual_seed(0))
-            return list(module.generate(z).shape[1:]) == list(data.shape)
+            return list(module.generate(z, module.draw_labels(1, 0)).shape[1:]) == list(data.shape)
         depth = {"a": data.channels_a, "b": data.channels}
         with torch.random.fork_rng(devices=[]):
             for way in module.translators:

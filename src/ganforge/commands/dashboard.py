@@ -32,6 +32,7 @@ def dashboard(config: DictConfig) -> None:
                 name=name, panels=[_panel(p, config.axis) for p in row], is_open=True
             )
             for name, row in config.sections.items()
+            if row is not None
         ],
         settings=workspaces.WorkspaceSettings(x_axis=config.axis),
     )
@@ -53,7 +54,7 @@ def _panel(panel: DictConfig, axis: str) -> Any:
     from wandb_workspaces.reports import v2
 
     known = {"title", "line", "media", "log"}
-    settings = OmegaConf.to_container(panel)
+    settings = OmegaConf.to_container(panel) if isinstance(panel, DictConfig) else panel
     if not isinstance(settings, dict) or ("line" in settings) == ("media" in settings):
         raise UserError(f"a panel needs line= or media=, one of them: {settings}")
     if unknown := set(settings) - known:

@@ -103,6 +103,11 @@ KNOWN: list[tuple[Callable[[BaseException], bool], str, int]] = [
         "Lightning cannot train like this",
         2,
     ),
+    (
+        _is("pydantic_core._pydantic_core.ValidationError"),
+        "a setting is not of its kind: --cfg job prints all of them",
+        2,
+    ),
     (_is("wandb.errors.errors.Error"), "W&B refuses this: change logger.wandb, or leave it out", 2),
     (
         _is("PIL.Image.DecompressionBombError", "PIL.Image.DecompressionBombWarning",

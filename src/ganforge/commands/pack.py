@@ -23,6 +23,8 @@ def pack(config: DictConfig) -> None:
         raise UserError(f"output={output} exists: name a new folder, nothing is overwritten")
     if "source" not in config.data or "size" not in config.data:
         raise UserError(f"data={config.data.name} has no images of one source that can be packed")
+    if config.data.channels not in (1, 3):
+        raise UserError(f"data.channels={config.data.channels} is neither 1 (grey) nor 3 (colour)")
     source, size, channels = build(config.data.source), config.data.size, config.data.channels
     with _place_beside(output) as temporary:
         counts = write_stream(source, size, channels, temporary, config.chunk_mb)
