@@ -340,7 +340,7 @@ DATA = [
     (FOLDER + "{one}", 2, "one image; at least two"),
     (FOLDER + "{file}", 2, "neither a folder nor a zip"),
     (FOLDER + "[1,2]", 2, "data.source.path=[1, 2]"),
-    (FOLDER + "7", 2, "data.source.path=7"),
+    (FOLDER + "7", 2, "There is no folder or zip archive"),
     (FOLDER + "{cut}", 3, "cut.png (", "data.source.on_bad_image=skip"),
     (FOLDER + "{fake}", 3, "fake.jpg (not an image"),
     (FOLDER + "{nothing}", 3, "nothing.png (not an image"),

@@ -1,6 +1,8 @@
 """Images of more than eight bits: one range for the whole data set, or a sentence that asks."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -110,28 +112,34 @@ def test_white_may_be_zero(tmp_path):
     assert decoded(root) == [255, 0]
 
 
-def test_dark_colours_of_sixteen_bits_are_told(tmp_path, monkeypatch):
-    def png(level):  # Pillow writes no colour of 16 bits: a hand-made PNG
-        import struct
-        import zlib
+def deep_png(*colours):
+    """Pillow writes no colours of 16 bits: a hand-made PNG of 4×4, its channels at these levels."""
 
-        def chunk(kind, data):
-            crc = zlib.crc32(kind + data)
-            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
-        rows = (b"\0" + struct.pack(">12H", *[level] * 12)) * 4
-        head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
-        return b"\x89PNG\r\n\x1a\n" + b"".join(
-            chunk(kind, data)
-            for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-        )
+    rows = (b"\0" + struct.pack(f">{len(colours)}H", *colours) * 4) * 4
+    kind = {2: 4, 3: 2, 4: 6}[len(colours)]
+    head = struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(kind, data)
+        for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(("channels", "opaque"), [(3, None), (3, 65535), (1, 65535)])
+def test_dark_colours_of_sixteen_bits_are_told(tmp_path, channels, opaque):
+    def colours(level):
+        return [level] * channels + ([opaque] if opaque else [])
 
     root = tmp_path / "x"
     root.mkdir()
-    (root / "a.png").write_bytes(png(4000))
-    with pytest.raises(UserError, match=r"colour images of 16 bit .* lower 12 bits"):
+    (root / "a.png").write_bytes(deep_png(*colours(4000)))
+    with pytest.raises(UserError, match=r"colour images of 16 bit .* lower 12 bits.*=\[0,65535\]"):
         decoded(root, channels=3)
-    (root / "b.png").write_bytes(png(60000))
+    assert decoded(root, channels=3, value_range=[0, 65535]) == [15]
+    (root / "b.png").write_bytes(deep_png(*colours(60000)))
     assert decoded(root, channels=3) == [15, 234]
 
 

@@ -4,11 +4,13 @@ import io
 import os
 import socket
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from ganforge.data.decode import Decoder, decode_files
 from ganforge.data.ends import looks_whole
@@ -296,3 +298,15 @@ def test_pages_are_counted_and_said(tmp_path, kind, capsys):
     assert part.images[:, 0, 0, 0].tolist() == pytest.approx([60, 7], abs=2)
     said = " ".join(capsys.readouterr().err.split())
     assert f"1 of 2 images have several pages or frames ({path.name} 2; 2 in all)" in said
+
+
+def test_a_long_look_shows_itself_and_a_short_one_does_not(tmp_path, monkeypatch, capsys):
+    root = write(tmp_path / "x", {f"{i}.png": picture(i) for i in range(6)})
+    _ = list_images(root).digest
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("ganforge.data.parallel.PATIENCE", -1)
+    monkeypatch.setattr("ganforge.utils.terminal.Console", partial(Console, force_terminal=True))
+    _ = list_images(root).digest
+    said = capsys.readouterr().err
+    assert "listing files" in said
+    assert "looking at the images" in said

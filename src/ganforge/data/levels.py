@@ -60,7 +60,8 @@ def _kind(image: Image.Image, tags: Mapping[int, Any]) -> str | None:
         return FLOAT
     if image.mode[0] != "I":
         # Pillow keeps the upper byte of colours; an unread image's tile tells what it reads.
-        return COLOUR if image.tile and ";16" in str(image.tile[0].args) else None
+        colours = image.mode in ("LA", "RGB", "RGBA", "RGBX")
+        return COLOUR if colours and image.tile and ";16" in str(image.tile[0].args) else None
     bits = tags.get(BITS, (16,))[0]
     if bits == 12:
         return UINT12
@@ -78,7 +79,8 @@ def depth_of(image: Image.Image) -> dict[str, Depth]:
     if not values.size:
         return {}
     if kind == COLOUR:
-        return {kind: Depth(0, float(values[..., :3].max()) * 257, True)}
+        colours = 1 if image.mode == "LA" else 3  # without what is transparent
+        return {kind: Depth(0, float(values[..., :colours].max()) * 257, True)}
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("it holds NaN or infinity")
@@ -117,10 +119,11 @@ def ranges_of(seen: Mapping[str, Depth], where: str, key: str | None) -> Ranges:
 def _range(kind: str, seen: Depth, where: str, key: str | None) -> Range:
     if kind == COLOUR:
         if 0 < seen.high < 64 * 257:
+            another = f", or set {key}=[0,65535]" if key else ""
             raise UserError(
                 f"The colour images of 16 bit in '{where}' use the lower "
                 f"{math.ceil(math.log2(seen.high + 1))} bits alone and would be nearly black: save "
-                "them with 8 bits a channel, brightened."
+                f"them with 8 bits a channel, brightened{another}."
             )
         return 0, 65535
     if seen.low >= 0:

@@ -9,7 +9,7 @@ import time
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -29,8 +29,8 @@ HAS_HEIF = find_spec("pillow_heif") is not None
 SUFFIXES = frozenset(
     f".{kind}"
     for kind in (
-        *("apng", "avif", "bmp", "gif", "ico", "jfif", "jp2", "jpeg", "jpg", "pbm", "pgm", "png"),
-        *("pnm", "ppm", "tga", "tif", "tiff", "webp"),
+        *("apng", "avif", "bmp", "gif", "ico", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm"),
+        *("pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
     )
 ) | (HEIF if HAS_HEIF else frozenset())
 
@@ -224,6 +224,11 @@ def heif_hint(others: Iterable[str]) -> str:
 
 
 def _walk(root: Path) -> _Found:
+    with patient_progress("listing files") as advance:
+        return _walked(root, advance)
+
+
+def _walked(root: Path, advance: Callable[[int], None]) -> _Found:
     found, digest = _Found(), hashlib.sha256()
     seen, waiting = set(), [""]
     while waiting:
@@ -242,7 +247,10 @@ def _walk(root: Path) -> _Found:
             continue
         waiting += [folder + entry.name + "/" for entry in reversed(entries) if _is_folder(entry)]
         files = (entry for entry in entries if not (_no_data(entry.name) or _is_folder(entry)))
-        lines = [line for entry in files for line in _line(entry, folder, found)]
+        lines = []
+        for entry in files:
+            lines += _line(entry, folder, found)
+            advance(1)
         digest.update(b"\n".join(lines))
     found.names.sort()
     found.state = f"{root.stat().st_dev} {digest.hexdigest()}"

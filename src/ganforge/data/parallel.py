@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 CHUNK = 32  # photographs of a camera take seconds already
 QUICK = 128  # items without a bar
 PATIENCE = 2  # seconds without a word
+REFRESH = 0.1  # seconds between its looks
 WORTH_A_POOL = 512  # starting processes takes about as long as this many images
 
 
@@ -72,16 +73,23 @@ def map_threads(
 
 
 @contextmanager
-def patient_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that counts; the bar shows itself when two seconds have gone."""
+def patient_progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Yield a function that counts; the bar shows itself when two seconds have gone.
+
+    ``total`` None: nobody knows how many there will be.
+    """
     columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
     bar = Progress(*columns, console=terminal(stderr=True), transient=True)
-    task, begin = bar.add_task(what, total=total), time.monotonic()
+    task, due, done = bar.add_task(what, total=total), time.monotonic() + PATIENCE, 0
 
     def advance(count: int) -> None:
-        bar.advance(task, count)
-        if not bar.live.is_started and time.monotonic() - begin > PATIENCE:
-            bar.start()
+        nonlocal due, done
+        done += count
+        if time.monotonic() < due:
+            return
+        bar.update(task, completed=done)
+        bar.start()
+        due = time.monotonic() + REFRESH
 
     try:
         yield advance
