@@ -1,6 +1,11 @@
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 from PIL import Image
 
+from ganforge.callbacks import wandb_logger
 from helpers import ganforge
 from wandb_files import media, runs_in
 
@@ -95,3 +100,55 @@ def test_a_crash_is_told_and_a_resumed_run_keeps_its_id(no_key, monkeypatch):
     )
     assert first.id == second.id == crashed.id
     assert (first.exit_code, second.exit_code) == (1, 0)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that knows no key."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.end_headers()
+
+    def do_POST(self):
+        self.do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(params=["closed", "silent", "refusing"])
+def server(request):
+    """The address of a server that takes no run: nobody listens, nobody speaks, or it says no."""
+    if request.param == "refusing":
+        web = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+        Thread(target=web.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+        return
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if request.param == "silent":
+            listener.listen()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_server_that_takes_no_run_is_told_once_and_stops_no_training(
+    server, no_key, monkeypatch, capfd
+):
+    import wandb
+
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setenv("WANDB_BASE_URL", server)
+    monkeypatch.setattr(wandb_logger, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(wandb_logger, "INIT_SECONDS", 5.0)
+    wandb.teardown()  # what this process knew of keys and servers
+    arguments = ["logger=wandb", *TINY, "trainer.max_steps=2", "~callbacks.latent_walk"]
+    try:
+        assert ganforge("train", *arguments) == 0
+    finally:
+        wandb.teardown()
+    told = [line for line in capfd.readouterr().err.splitlines() if "W&B is offline" in line]
+    assert len(told) == 1
+    assert told[0].endswith("later: wandb sync run/wandb/offline-run-*")
+    (run,) = runs_in(no_key / "run", ended=1)
+    assert run.exit_code == 0

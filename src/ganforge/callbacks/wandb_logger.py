@@ -2,11 +2,15 @@
 
 import math
 import os
+import shlex
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import requests
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
@@ -15,8 +19,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from ganforge.callbacks.wandb_rows import rows
 from ganforge.utils.files import atomic_path
 from ganforge.utils.records import read_records
+from ganforge.utils.terminal import shown
 
 COUNTERS = {"step", "kimg", "epoch"}
+ANSWER_SECONDS, INIT_SECONDS, FINISH_SECONDS = 5.0, 30.0, 300.0
+"""How long a server may take to say anything, to begin a run, and to take the rest of it."""
 # Which value of a curve the table of runs shows, where the last one says little.
 SUMMARIES = {"scores/fid*": "min", "scores/kid*": "min", "scores/is*": "max"}
 
@@ -24,8 +31,8 @@ SUMMARIES = {"scores/fid*": "min", "scores/kid*": "min", "scores/is*": "max"}
 class GanWandbLogger(WandbLogger):
     """Lightning's, with the generator's steps as the axis of everything and kimg beside it.
 
-    Online where a key is found, offline otherwise or by ``WANDB_MODE``. The run's id stays in
-    ``save_dir``: a training that is resumed goes on in the same W&B run.
+    Online where a key is found and the server answers, offline otherwise or by ``WANDB_MODE``. The
+    run's id stays in ``save_dir``: a training that is resumed goes on in the same W&B run.
 
     Args:
         project: W&B project.
@@ -46,11 +53,14 @@ class GanWandbLogger(WandbLogger):
     ) -> None:
         if artifact not in (None, "best", "last"):
             raise ValueError(f"artifact must be best, last or null, not {artifact!r}")
+        folder = Path(save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         mode = os.environ.get("WANDB_MODE")
         if mode is None:
             mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
-        folder = Path(save_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+            if mode == "online" and rank_zero_only.rank == 0 and not _answers():
+                mode = "offline"
+                _tell_offline(f"{wandb.setup().settings.base_url} does not answer", folder)
         self.folder, self.artifact = folder, artifact
         self._known: dict[tuple[Any, str], Any] = {}
         self._behind: list[dict[str, Any]] = []
@@ -64,6 +74,7 @@ class GanWandbLogger(WandbLogger):
             # Under ``wandb agent`` W&B chooses the id.
             id=os.environ.get("WANDB_RUN_ID") or _kept_id(folder / "wandb_id.txt"),
             resume="allow",
+            settings=wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS),
         )
 
     @property
@@ -71,7 +82,15 @@ class GanWandbLogger(WandbLogger):
     def experiment(self) -> Any:
         """The W&B run; begun, with its axes, at the first use."""
         begun = self._experiment is not None
-        run = super().experiment
+        try:
+            run = super().experiment
+        except wandb.errors.Error as error:  # as of a key that the server does not know
+            if self._wandb_init["mode"] == "offline":
+                raise
+            self._wandb_init["mode"] = "offline"
+            _tell_offline(str(error), self.folder)
+            wandb.teardown()  # its service holds the id of the run that did not begin
+            run = super().experiment
         if not begun:
             run.define_metric("step")
             run.define_metric("kimg", step_metric="step")
@@ -128,6 +147,31 @@ class GanWandbLogger(WandbLogger):
         artifact = wandb.Artifact(f"checkpoint-{self.experiment.id}", type="model")
         artifact.add_file(str(path))
         self.experiment.log_artifact(artifact, aliases=[str(self.artifact)])
+
+
+def _answers() -> bool:
+    """Whether W&B's server says anything, by the proxy that the environment names."""
+    heard = []
+
+    def ask() -> None:
+        try:
+            heard.append(requests.get(wandb.setup().settings.base_url, timeout=ANSWER_SECONDS))
+        except requests.RequestException:
+            return
+
+    thread = Thread(target=ask, daemon=True)  # a look-up of the name has no time limit of its own
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    return bool(heard)
+
+
+def _tell_offline(reason: str, folder: Path) -> None:
+    reason = " ".join(reason.split())[:200]
+    print(
+        f"ganforge: W&B is offline ({reason}); later: "
+        f"wandb sync {shlex.quote(shown(folder))}/wandb/offline-run-*",
+        file=sys.stderr,
+    )
 
 
 def _kept_id(path: Path) -> str:
