@@ -37,7 +37,8 @@ class ADA(nn.Module):
         super().__init__()
         if not 0 <= p <= most <= 1 or speed_kimg <= 0 or interval < 1:
             raise ValueError(
-                f"augment.p={p}, most={most}, speed_kimg={speed_kimg}, interval={interval}: "
+                f"model.objective.augment.p={p}, model.objective.augment.most={most}, speed_kimg "
+                f"{speed_kimg}, interval {interval}: "
                 "0 <= p <= most <= 1, a speed above 0 and an interval of at least 1 are needed"
             )
         self.target, self.speed_kimg, self.interval, self.most = target, speed_kimg, interval, most

@@ -17,7 +17,8 @@ class InstanceNoise(nn.Module):
         super().__init__()
         if std < 0 or kimg <= 0:
             raise ValueError(
-                f"noise.std={std} must not be negative, noise.kimg={kimg} must be above 0"
+                f"model.objective.noise.std={std} must not be negative, "
+                f"model.objective.noise.kimg={kimg} must be above 0"
             )
         self.std, self.kimg = std, kimg
         self._images = 0  # a number, not a buffer: reading that would wait for the device

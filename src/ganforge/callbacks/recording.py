@@ -190,5 +190,8 @@ def obstacle(module: LightningModule, optimizers: list[Optimizer], ranks: int) -
     if ranks > 1:
         return "CUDA graphs of several processes are not supported"
     if not all(group.get("fused") for each in optimizers for group in each.param_groups):
-        return "CUDA graphs need optimizers with fused=true, which keep their counts on the device"
+        return (
+            "CUDA graphs need optimizers that keep their counts on the device, as by "
+            "model.optimizer_generator.fused=true"
+        )
     return None
