@@ -24,7 +24,7 @@ from ganforge.utils.runs import Run
 TARGET = "_target_"
 SAFE = re.compile(
     r"(ganforge\.(augment|callbacks|data|latent|losses|metrics|models|networks)\.[a-z0-9_.]+"
-    r"|ganforge\.utils\.regions|torch\.(nn|optim|optim\.lr_scheduler)|lightning\.pytorch)\.[A-Z][A-Za-z0-9]*"
+    r"|ganforge\.utils\.regions|ganforge\.retouch\.[a-z0-9_]+|torch\.(nn|optim|optim\.lr_scheduler)|lightning\.pytorch)\.[A-Z][A-Za-z0-9]*"
 )
 SCHEDULES = "ganforge.models.schedules"  # functions of a step
 REACHING = {"storage_options"}
