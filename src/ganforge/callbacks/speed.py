@@ -5,6 +5,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganforge.callbacks.loggers import JsonlLogger
+
 
 class Speed(Callback):
     """Logs ``speed/images_per_second`` of the time since the last logging step.
@@ -37,4 +39,6 @@ class Speed(Callback):
             speed = (pl_module.images_seen - images) / seconds
             record = {"speed/images_per_second": speed, "kimg": pl_module.images_seen / 1000}
             for logger in trainer.loggers:
+                if isinstance(logger, JsonlLogger):
+                    continue  # that file is the same, byte for byte, whenever a run is resumed
                 logger.log_metrics(record, step=trainer.global_step)

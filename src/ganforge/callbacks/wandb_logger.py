@@ -132,11 +132,13 @@ class GanWandbLogger(WandbLogger):
         run.log({**metrics, **counters}, step=first, commit=True)
 
     def _has(self, key: str, value: Any, step: int | None) -> bool:
-        """Whether an earlier part holds this; counters are no news, pictures are those of then."""
+        """Whether an earlier part holds this; pictures and times stay those of then."""
         if key in COUNTERS or (step, key) not in self._known:
             return False
         known = self._known[step, key]
-        return isinstance(known, dict) or known == value or (known != known and value != value)
+        if isinstance(known, dict) or key.startswith("speed/"):
+            return True
+        return known == value or (known != known and value != value)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
