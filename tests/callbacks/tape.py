@@ -43,7 +43,8 @@ class TapeRecorder:
 
         def again():
             self.repeated += 1
-            with torch.no_grad():
+            # What was taped lies below autocast: what ran in fp32 must not be cast again.
+            with torch.no_grad(), torch.autocast("cpu", enabled=False):
                 for entry in tape.entries:
                     _redo(*entry)
 
