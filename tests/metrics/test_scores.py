@@ -196,6 +196,22 @@ def test_kid_looks_at_so_many_real_images_and_says_how_many(images, extractor):
     assert [score.protocol.n_real for score in (fid, kid, precision)] == [400, 150, 100]
 
 
+def test_real_images_stand_beside_every_score(images, extractor):
+    """As many real images against the others: noise is far from that, and real images are not."""
+    real = RealImages(lambda: images(900, 1), 900, "hash", "train", seed=3)
+    scorer = Scorer(extractor, real, metrics=(FID(4), KID(), Precision(), InceptionScore()))
+    noise = scorer.score(images(300, 2, high=100))
+    other = scorer.score(images(300, 5))
+    for low, high in zip(noise[:3], other[:3], strict=True):
+        assert low.details == high.details
+    fid, kid, precision, inception = (dict(score.details).get("real_images") for score in other)
+    assert other[0].value == pytest.approx(fid, rel=0.35)
+    assert noise[0].value > 5 * fid
+    assert abs(kid) < 0.01
+    assert precision == pytest.approx(other[2].value, abs=0.1)
+    assert inception is None
+
+
 def test_splits_of_the_inception_score_are_large():
     """Of 200 images p(y) fits these alone: the score is biased, so that there are fewer splits."""
     logits = gaussian(400, 0, 2, dim=10)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ganforge.commands.ranking import Entry, Scored, cell, common_measure, rank, read_scored
 from ganforge.commands.ranking_page import section, write_page
-from ganforge.commands.report import BETTER, protocol_line, shown
+from ganforge.commands.report import BETTER, ranking_line, shown
 from ganforge.metrics.protocol import Measure, told
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import find_run
@@ -30,14 +30,14 @@ def compare(config: DictConfig) -> None:
     entries = rank(runs, measure)
     console = terminal()
     console.print(ranking_table(entries, measure))
-    console.print(protocol_line(runs[0].scores[measure]), style="dim", soft_wrap=True)
+    console.print(ranking_line(runs[0].scores[measure]), style="dim", soft_wrap=True)
     if len(entries) <= COLUMNS < len(shown_measures(entries, measure)):
         console.print(details_table(entries, measure))
     for entry in entries:
         if entry.picture:
             console.print(f"samples of {entry.name}: {shown(entry.picture)}", soft_wrap=True)
     if config.output is not None:
-        protocol = protocol_line(runs[0].scores[measure])
+        protocol = ranking_line(runs[0].scores[measure])
         write_page("Comparison", [section(entries, measure.name, protocol)], Path(config.output))
         console.print(f"pictures beside the scores: {shown(Path(config.output))}", soft_wrap=True)
     for note in _hidden(runs, shown_measures(entries, measure)):

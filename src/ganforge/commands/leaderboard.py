@@ -9,7 +9,7 @@ from rich.console import Console
 from ganforge.commands.compare import ranking_table, wanted
 from ganforge.commands.ranking import Scored, boards, common_measure, rank, read_scored
 from ganforge.commands.ranking_page import note, section, write_page
-from ganforge.commands.report import protocol_line, shown
+from ganforge.commands.report import ranking_line, shown
 from ganforge.metrics.protocol import Measure, Score, told
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import Run, by_number
@@ -28,7 +28,7 @@ def leaderboard(config: DictConfig) -> None:
     groups = boards(runs, config.metric)
     parts = []
     for measure, members in sorted(groups, key=lambda group: -len(group[1])):
-        entries, protocol = rank(members, measure), protocol_line(members[0].scores[measure])
+        entries, protocol = rank(members, measure), ranking_line(members[0].scores[measure])
         console.print(ranking_table(entries, measure))
         console.print(protocol, style="dim", soft_wrap=True)
         parts.append(section(entries, measure.name, protocol))

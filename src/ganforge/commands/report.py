@@ -1,6 +1,7 @@
 """What a command says at its end: tables of scores, and where everything lies."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
@@ -11,6 +12,7 @@ from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
+from ganforge.metrics.comparison import REAL
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
 from ganforge.utils.runs import Run, by_number
@@ -35,17 +37,25 @@ def score_table(columns: dict[str, Iterable[Score]]) -> Table:
     return table
 
 
+def of_real_images(scores: Iterable[Score]) -> list[Score]:
+    """What as many real images scored against the other ones: the best that there is to reach."""
+    told = [(score, dict(score.details).get(REAL)) for score in scores]
+    return [replace(score, value=value) for score, value in told if value is not None]
+
+
 def evaluation_table(scores: Iterable[Score]) -> Table:
     """One row a score: the value, its 95 % interval, and the metric's own spread."""
     table = Table()
     table.add_column("score")
-    for name in ("value", "95 % interval", "spread"):
+    for name in ("value", "95 % interval", "real images", "spread"):
         table.add_column(name, justify="right")
     for score in scores:
         low_high = "–".join(f"{end:.4g}" for end in score.interval or ())
-        spread = "" if score.std is None else f"± {score.std:.2g}"
+        # What is smaller than a float's last digits is no spread.
+        spread = f"± {score.std:.2g}" if (score.std or 0) > 1e-6 * abs(score.value) else ""
+        real = "".join(f"{best.value:.4g}" for best in of_real_images([score]))
         arrow = BETTER.get(score.metric, "↓")
-        table.add_row(f"{score.name} {arrow}", f"{score.value:.4g}", low_high, spread)
+        table.add_row(f"{score.name} {arrow}", f"{score.value:.4g}", low_high, real, spread)
     return table
 
 
@@ -66,6 +76,12 @@ def protocol_line(score: Score) -> str:
     real = f", {p.n_real} real images of {p.split} ({p.data_hash[:8]})" if p.split else ""
     seen = f"{p.extractor} features ({p.sha256[:8]}), {p.resize}" if p.sha256 else p.extractor
     return f"{seen}; {p.n_fake} generated{real}; {weights}seed {p.seed}"
+
+
+def ranking_line(score: Score) -> str:
+    """The protocol, and where the ranking ends: real images by the same protocol."""
+    best = "".join(f"; real images in their place: {s.value:.4g}" for s in of_real_images([score]))
+    return protocol_line(score) + best
 
 
 def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -> None:
@@ -112,6 +128,8 @@ def _moments(history: ScoreHistory) -> dict[str, list[Score]]:
     columns[f"last (step {last[0].step})"] = last
     if history.best and first[0].step != last[0].step:  # none where no score was a finite number
         columns[f"best (step {history.best.step})"] = history.at(history.best.step)
+    if real := of_real_images(last):
+        columns["real images"] = real
     return columns
 
 

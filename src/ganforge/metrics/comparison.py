@@ -19,6 +19,8 @@ from ganforge.metrics.protocol import Settings
 from ganforge.metrics.statistics import RealFeatures
 from ganforge.utils.errors import UserError
 
+REAL = "real_images"  # the detail that says what real images score in generated ones' place
+
 
 @dataclass(frozen=True)
 class Value:

@@ -2,20 +2,21 @@
 
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge import __version__
-from ganforge.metrics.comparison import Comparison, Metric, Value
+from ganforge.metrics.comparison import REAL, Comparison, Metric, Value
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
 from ganforge.metrics.protocol import Protocol, Score, Settings
-from ganforge.metrics.scores import FID, KID, InceptionScore
+from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
 from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
 from ganforge.utils.errors import GanforgeError, UserError
 
@@ -101,6 +102,7 @@ class Scorer:
         self.bars = bars
         self.tied = tied
         self._known: dict[str, RealFeatures] = {}
+        self._references: dict[tuple[Metric, int], float | None] = {}
 
     def features_of(self, images: RealImages) -> RealFeatures:
         """Features of a set, from the cache where it has them."""
@@ -127,10 +129,8 @@ class Scorer:
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
         fake = self._extract(batches, progress)
         sides = Comparison(fake=fake, **self._reals(), tied=self.tied)
-        return [
-            self.record(metric.name, metric(sides), len(fake), metric.paired, origin)
-            for metric in self.metrics
-        ]
+        told = [(metric, self._beside(metric, metric(sides), len(fake))) for metric in self.metrics]
+        return [self.record(m.name, value, len(fake), m.paired, origin) for m, value in told]
 
     def attempt(self, fakes: RealImages, origin: Origin) -> tuple[list[Score], list[str]]:
         """Score a set by every metric that it allows, and tell of those that it does not.
@@ -147,7 +147,7 @@ class Scorer:
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
             try:
-                value = metric(sides)
+                value = self._beside(metric, metric(sides), len(told))
             except FAILURES as error:
                 errors.append(failure(metric.name, error))
                 continue
@@ -157,6 +157,29 @@ class Scorer:
         if not scores:
             raise NoScoreError(errors[0] if errors else "There is no metric: choose metrics=all.")
         return scores, errors
+
+    def _beside(self, metric: Metric, value: Value, count: int) -> Value:
+        """The same with what real images score in the place of generated ones, where they can."""
+        if not metric.paired or self.tied:
+            return value
+        if (metric, count) not in self._references:
+            self._references[metric, count] = self._reference(metric, count)
+        reference = self._references[metric, count]
+        beside = {} if reference is None else {REAL: reference}
+        return replace(value, details={**value.details, **beside})
+
+    def _reference(self, metric: Metric, count: int) -> float | None:
+        """The score of ``count`` real images (at most half of them) against the others."""
+        features = self.real_features.features.features
+        order = np.random.default_rng([self.real.seed, 1, len(features)]).permutation(len(features))
+        chosen, others = np.split(order, [min(count, len(order) // 2)])
+        images = replace(self.real, labels=None)
+        real = RealFeatures(Features(features[others], None), images=images)
+        plain = replace(metric, replicates=0) if isinstance(metric, FID | FIDInfinity) else metric
+        try:
+            return plain(Comparison(real, Features(features[chosen], None))).value
+        except FAILURES:  # what needs labels, or other sets
+            return None
 
     def _extract(
         self, batches: Iterable[Batch], progress: Progress | None, count: int | None = None
