@@ -94,6 +94,19 @@ def test_memorisation_tells_copies_from_new_images():
     assert low < 0.5 < high
 
 
+def test_copies_among_poor_images_are_seen_though_the_mean_is_one_half():
+    training, held_out = gaussian(400), gaussian(400, seed=1)
+    copies = training.features[:100] + 1e-3
+    poor = gaussian(100, 9, seed=2).features
+    sides = RealFeatures(training), RealFeatures(held_out)
+    share = "share_nearer_than_1_percent_of_held_out"
+    mixed = Memorisation()(Comparison(None, Features(torch.cat([copies, poor]), None), *sides))
+    assert mixed.value == pytest.approx(0.5, abs=0.02)
+    assert mixed.details[share] == pytest.approx(0.5, abs=0.02)
+    new = Memorisation()(Comparison(None, gaussian(400, seed=3), *sides))
+    assert new.details[share] < 0.03
+
+
 def test_memorisation_needs_held_out_images():
     with pytest.raises(UserError, match=r"held_out=FOLDER"):
         Memorisation()(Comparison(None, gaussian(5), RealFeatures(gaussian(5)), None))

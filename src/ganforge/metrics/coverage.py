@@ -121,6 +121,10 @@ class Memorisation:
         details = {
             "median_distance": float(np.median(fake)),
             "median_distance_held_out": float(np.median(held_out)),
+            # 0.01 of new images: a mean over pairs does not see that some are copies.
+            "share_nearer_than_1_percent_of_held_out": float(
+                (fake < np.quantile(held_out, 0.01)).mean()
+            ),
         }
         sets = {"training": sides.training, "held_out": sides.held_out}
         return Value(
