@@ -4,7 +4,6 @@ from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 
 import torch
-from lightning.pytorch import seed_everything
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.settings import Settings, compose_training, pick_device
@@ -13,6 +12,7 @@ from ganforge.callbacks.ema import EMA
 from ganforge.commands.common import build
 from ganforge.commands.devices import pick_precision
 from ganforge.models.gan import GAN
+from ganforge.utils.seeds import seed_globals
 
 
 class BareLoop:
@@ -20,7 +20,7 @@ class BareLoop:
 
     def __init__(self, settings: Settings) -> None:
         config = compose_training(settings)
-        seed_everything(config.seed, workers=True, verbose=False)
+        seed_globals(config.seed, 0, "weights")
         self.device = pick_device(config.trainer.accelerator)
         self.data = build(config.data)
         self.module: GAN = build(config.model).to(self.device)

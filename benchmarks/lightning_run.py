@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch import Callback
 
 from benchmarks.settings import Settings, compose_training
 from benchmarks.stopwatch import Stopwatch, StopwatchCallback
@@ -10,13 +10,14 @@ from ganforge.commands.common import build
 from ganforge.commands.train import build_trainer, keep_quiet, log_config
 from ganforge.models.gan import GAN
 from ganforge.utils.runs import Run
+from ganforge.utils.seeds import seed_globals
 
 
 def fit(settings: Settings, observer: Callback) -> GAN:
     """Train as ``ganforge train`` does, with one more callback, and return the module."""
     keep_quiet()
     config = compose_training(settings)
-    seed_everything(config.seed, workers=True, verbose=False)
+    seed_globals(config.seed, 0, "weights")
     data, module = build(config.data), build(config.model)
     trainer = build_trainer(config, Run(Path(config.paths.output_dir)))
     trainer.callbacks.append(observer)

@@ -123,6 +123,7 @@ def test_every_level_survives_the_way_to_float_and_back() -> None:
 def test_images_are_counted_over_all_processes(batches: list[int], processes: int) -> None:
     module = SimpleNamespace(
         images_seen=0,
+        _resumed=None,
         trainer=SimpleNamespace(world_size=processes),
         images_in=len,
         prepare=lambda batch: None,
@@ -257,7 +258,7 @@ def test_pairs_resume_at_any_batch(a: int, b: int, batch: int, paired: bool, at:
             rows = torch.arange(count).view(-1, 1, 1, 1).expand(-1, 1, 9, 9).byte()
             data = Images(rows, None, None, "")
             sides.append(BatchLoader(data, batch, seed=seed, flip=True))
-        return PairLoader(*sides, 5, paired, [3, 0])
+        return PairLoader(*sides, 5, paired, 3, 0)
 
     one, other = pairs(), pairs()
     batches = endless(one)

@@ -14,6 +14,7 @@ from benchmarks.stopwatch import Stopwatch, StopwatchCallback
 from torch.testing import assert_close
 
 from ganforge.utils.images import to_pil
+from ganforge.utils.seeds import torch_rng
 
 TINY = (
     "model.generator.width=4",
@@ -48,7 +49,7 @@ def test_the_bare_loop_makes_the_steps_of_ganforge_train(settings):
 
 def test_the_reference_makes_the_same_step_on_the_same_images(settings):
     loop, other = BareLoop(settings), BareLoop(settings).module
-    noise = torch.Generator().manual_seed(other.seed)
+    noise = torch_rng(other.seed, 0, "noise")
     tutorial = Tutorial(other.generator, other.discriminator, other.latent_dim)
     images = BareLoop(settings).next_images()
     readings = tutorial.step(images, other.draw_latents(8, noise))

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -73,14 +74,92 @@ def test_averages_by_a_hand_loop(ramp_up, tiny_gan, tiny_data, tiny_trainer):
         assert not torch.equal(ours, last)
 
 
-def test_buffers_are_copied(tiny_gan, tiny_data, tiny_trainer):
-    ema = EMA(100.0, None)
-    module = tiny_gan(networks="dcgan")
+def norm_inputs(network, batches):
+    """What reaches each batch norm of ``network``, a tensor a batch, in training mode."""
+    network, seen = copy.deepcopy(network).train(), []
+    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.register_forward_pre_hook(lambda _, x: seen.append(x[0].double()))
+    with torch.no_grad():
+        for inputs in batches:
+            network(*inputs)
+    return [seen[i :: len(norms)] for i in range(len(norms))]
+
+
+def test_batch_statistics_are_those_of_the_averaged_weights(tiny_gan, tiny_data, tiny_trainer):
+    """By hand: mean and unbiased variance of what reaches each layer, the mean over batches."""
+    ema, module = EMA(0.02, None), tiny_gan(networks="dcgan")
     tiny_trainer(max_steps=3, callbacks=[ema]).fit(module, datamodule=tiny_data(shape=(1, 32, 32)))
-    current = list(module.generator.buffers())
-    assert len(current) == 9
-    for ours, theirs in zip(ema.averages["generator"].buffers(), current, strict=True):
-        assert_close(ours, theirs, rtol=0, atol=0)
+    average = ema.averages["generator"]
+    batches = list(module.typical_inputs("generator"))
+    ema.restate()
+    norms = [part for part in average.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert len(norms) == 3
+    for norm, inputs in zip(norms, norm_inputs(average, batches), strict=True):
+        means = torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0)
+        variances = torch.stack([x.var((0, 2, 3)) for x in inputs]).mean(0)
+        assert_close(norm.running_mean.double(), means, rtol=1e-4, atol=1e-6)
+        assert_close(norm.running_var.double(), variances, rtol=1e-4, atol=1e-7)
+    assert not average.training
+    raw = list(module.generator.buffers())
+    assert not any(torch.equal(a, b) for a, b in zip(average.buffers(), raw, strict=True)
+                   if a.is_floating_point())  # fmt: skip
+
+
+def test_a_look_and_a_checkpoint_have_the_same_statistics(
+    tiny_gan, tiny_data, tiny_trainer, tmp_path
+):
+    """They are measured at a look, not before, once a step; training does not notice."""
+    told, looks = [], []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if trainer.global_step == 2:
+                for _ in range(2):
+                    with averaged(trainer, pl_module):
+                        state = pl_module.generator.state_dict()
+                        looks.append({k: v.clone() for k, v in state.items()})
+                trainer.save_checkpoint(tmp_path / "two.ckpt")
+
+    module = tiny_gan(networks="dcgan")
+    known = module.typical_inputs
+    module.typical_inputs = lambda name: told.append(name) or known(name)
+    data, torch_state = tiny_data(shape=(1, 32, 32)), torch.get_rng_state
+    tiny_trainer(max_steps=3, callbacks=[EMA(), Look()]).fit(module, datamodule=data)
+    assert told == ["generator"]
+    saved = torch.load(tmp_path / "two.ckpt", weights_only=True)["callbacks"]["EMA"]["weights"]
+    for look in looks:
+        assert all(torch.equal(look[k], v) for k, v in saved["generator"].items())
+    drawn, alone = torch_state(), tiny_gan(networks="dcgan")
+    tiny_trainer(max_steps=3, callbacks=[EMA()]).fit(alone, datamodule=data)
+    assert torch.equal(torch_state(), drawn)
+    for ours, theirs in zip(module.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_without_batch_norm_nothing_is_measured(tiny_gan, tiny_data, tiny_trainer):
+    ema, module = EMA(), tiny_gan()
+
+    def unwanted(name):
+        raise AssertionError("no input is needed")
+        yield
+
+    module.typical_inputs = unwanted
+    trainer = tiny_trainer(max_steps=1, callbacks=[ema])
+    trainer.fit(module, datamodule=tiny_data())
+    with averaged(trainer, module):
+        module.generate(torch.zeros(1, 5))
+
+
+def test_unknown_buffers_are_copied(tiny_gan, tiny_data, tiny_trainer):
+    """Also the batch statistics of a network whose inputs the model does not know."""
+    ema, module = EMA(networks=["discriminator"]), tiny_gan(networks="dcgan")
+    tiny_trainer(max_steps=2, callbacks=[ema]).fit(module, datamodule=tiny_data(shape=(1, 32, 32)))
+    ema.restate()
+    pairs = zip(
+        ema.averages["discriminator"].buffers(), module.discriminator.buffers(), strict=True
+    )
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
 def test_averages_are_no_part_of_the_module(tiny_gan, tiny_data, tiny_trainer):

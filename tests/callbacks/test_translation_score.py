@@ -39,6 +39,9 @@ class Brighter(torch.nn.Module):
     images_seen = 1000
     device = torch.device("cpu")
 
+    def players(self):
+        return [self], []
+
     def translate(self, images, direction):
         torch.rand(())  # as dropout does
         return images + (10 if direction == "a_to_b" else 30)

@@ -14,6 +14,7 @@ from ganforge.models.schedules import constant_then_linear
 from ganforge.networks.patchgan import PatchGAN
 from ganforge.networks.resnet import ResnetGenerator
 from ganforge.utils.images import to_float
+from ganforge.utils.seeds import number
 from models.tiny_translators import (
     NETWORKS,
     Domains,
@@ -57,7 +58,7 @@ def test_steps_by_hand(tiny_trainer):
     data = Domains()
     tiny_trainer(max_steps=3).fit(module, datamodule=data)
 
-    pools = ImagePool(3, 0), ImagePool(3, 1)
+    pools = [ImagePool(3, number(0, 0, f"pool {side}")) for side in "ab"]
     for batch in itertools.islice(data.train_dataloader(), 3):
         a, b = to_float(batch["a"]), to_float(batch["b"])
         loss = 0.0

@@ -13,6 +13,7 @@ from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID
 
 PROGRAM = Path(__file__).with_name("ddp_program.py")
+MEMORY = Path(__file__).with_name("memory_program.py")
 SAME_BATCH = Path(__file__).with_name("same_batch_program.py")
 
 
@@ -32,6 +33,28 @@ def score_alone(state):
     real = real_images(OneHalf(batch_size=8, batches=64, shape=(1, 32, 32)), "train", 600)
     fakes = fake_batches(module, real.count, seed=0)
     return Scorer(Pixels(), real, None, [FID()]).score(fakes)[0].value
+
+
+def test_what_each_rank_remembers_survives(tmp_path):
+    """LeCam's anchors, ADA's sums and batch statistics of both ranks, as if never interrupted."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    train(whole, 5, program=MEMORY)
+    train(parts, 3, program=MEMORY)
+    train(parts, 5, parts / "last.ckpt", program=MEMORY)
+    states = []
+    for rank in (0, 1):
+        never, resumed = (
+            torch.load(folder / f"state{rank}.pt", weights_only=True) for folder in (whole, parts)
+        )
+        assert never.keys() == resumed.keys()
+        for name, value in never.items():
+            same = torch.equal(value, resumed[name]) if torch.is_tensor(value) else True
+            assert same, (rank, name)
+        states.append(never)
+    for name in ("objective.memories.lecam.anchors", "generator.layers.1.running_mean"):
+        assert not torch.equal(states[0][name], states[1][name]), name
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from ganforge.models.gan import GAN
 from ganforge.networks.conditional import AuxiliaryClassifier, LabelConcat, Projection
 from ganforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganforge.utils.errors import UserError
+from ganforge.utils.seeds import seed_globals, torch_rng
 
 SGD = {
     "optimizer_generator": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
@@ -108,7 +109,7 @@ def test_one_step_by_hand(tiny_gan, tiny_data, tiny_trainer):
     module.discriminator.train = lambda mode=True: module.discriminator
     tiny_trainer(max_steps=2).fit(module, datamodule=data)
 
-    loss, noise = NonSaturating(), torch.Generator().manual_seed(0)
+    loss, noise = NonSaturating(), torch_rng(0, 0, "noise")
     for batch, _ in zip(data.train_dataloader(), range(2), strict=False):
         for real in batch["image"].split(4):
             fake = g(torch.randn(4, 5, generator=noise))
@@ -291,7 +292,21 @@ def test_noise_differs_by_rank_and_repeats_by_seed(tiny_gan, monkeypatch):
     assert_close(drawn(0), drawn(0), rtol=0, atol=0)
     assert not torch.equal(drawn(0), drawn(1))
     assert not torch.equal(drawn(0), drawn(0, seed=7))
-    assert_close(drawn(1), torch.randn(3, 5, generator=torch.Generator().manual_seed(1)))
+    assert not torch.equal(drawn(1), drawn(0, seed=1))
+    assert_close(drawn(1), torch.randn(3, 5, generator=torch_rng(0, 1, "noise")))
+
+
+def test_nothing_starts_where_the_first_weights_were_drawn(tiny_gan, tiny_data, tiny_trainer):
+    """Neither latents nor what training draws from the global generators, on any rank."""
+    seed_globals(0, 0, "weights")
+    weights = torch.randn(8)
+    module = tiny_gan()
+    tiny_trainer(max_steps=1).fit(module, datamodule=tiny_data())
+    module.on_fit_start()
+    firsts = [weights, torch.randn(8), torch.randn(8, generator=torch_rng(0, 0, "noise"))]
+    torch.manual_seed(0)
+    firsts.append(torch.randn(8))
+    assert len({first[0].item() for first in firsts}) == 4
 
 
 def test_noise_goes_on_where_the_checkpoint_was_made(tiny_gan, tiny_data, tiny_trainer, tmp_path):

@@ -42,7 +42,7 @@ class Domains(LightningDataModule):
             BatchLoader(side, self.batch_size, seed=seed, flip=True)
             for seed, side in enumerate(self.sides)
         )
-        return PairLoader(a, b, SIZE, self.paired, [0, 0])
+        return PairLoader(a, b, SIZE, self.paired, 0, 0)
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
         return {side: to_float(batch[side]) for side in "ab"}

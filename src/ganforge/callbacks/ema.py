@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ganforge.callbacks.lookup import callback_of
+from ganforge.callbacks.standing_statistics import restate
 
 
 class EMA(Callback):
@@ -18,7 +18,11 @@ class EMA(Callback):
 
     The weight of an image that was shown ``half_life_kimg`` thousand images ago is one half. Early
     on the half-life is at most ``ramp_up`` of the images shown so far (Karras et al. 2020, ADA), so
-    that the first weights are forgotten. Buffers (batch statistics) are copied.
+    that the first weights are forgotten.
+
+    Buffers are copied, but for batch statistics: those of the trained weights do not fit averaged
+    ones. They are measured before each look at the averages and before these are saved, from
+    inputs that are always the same (``standing_statistics``): whoever loads the averages has them.
     """
 
     def __init__(
@@ -35,9 +39,12 @@ class EMA(Callback):
         self.averages: dict[str, nn.Module] = {}
         self._images_averaged = 0
         self._loaded: dict[str, dict[str, Tensor]] = {}
+        self._module: LightningModule | None = None
+        self._restated = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Start from the networks' own weights, or from those of a checkpoint."""
+        self._module, self._restated = pl_module, bool(self._loaded)
         for name in self.names:
             average = copy.deepcopy(getattr(pl_module, name)).requires_grad_(False).eval()
             if name in self._loaded:
@@ -64,18 +71,32 @@ class EMA(Callback):
         """Move the averages towards the weights of this step."""
         new = pl_module.images_seen - self._images_averaged
         self._images_averaged = pl_module.images_seen
+        self.outdate()
         weight = 1 - self.decay(pl_module.images_seen, new)
         for name, average in self.averages.items():
             network = getattr(pl_module, name)
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
             for old, current in zip(average.buffers(), network.buffers(), strict=True):
                 old.copy_(current)
-                if dist.is_initialized():  # each process has statistics of its own images
-                    dist.broadcast(old, 0)
+
+    def outdate(self) -> None:
+        """Tell that the averages have other weights than before."""
+        self._restated = False
+
+    def restate(self) -> None:
+        """Measure the batch statistics of the averages unless that was done since they moved.
+
+        Every process does so by itself, from the same inputs: it may be the only one that looks.
+        """
+        if not self._restated:
+            for name, average in self.averages.items():
+                restate(average, self._module.typical_inputs(name))
+            self._restated = True
 
     @contextmanager
     def applied(self, pl_module: LightningModule) -> Iterator[None]:
         """Put the averages in the networks' place for the time of the block."""
+        self.restate()
         originals = {name: getattr(pl_module, name) for name in self.averages}
         try:
             for name, average in self.averages.items():
@@ -86,7 +107,8 @@ class EMA(Callback):
                 setattr(pl_module, name, original)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages and how far they have come."""
+        """The averages as they are looked at, and how far they have come."""
+        self.restate()
         weights = {name: average.state_dict() for name, average in self.averages.items()}
         return {"weights": weights, "images_averaged": self._images_averaged}
 

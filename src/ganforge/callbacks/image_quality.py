@@ -18,7 +18,8 @@ from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer, subject
 from ganforge.metrics.scores import InceptionScore
 from ganforge.metrics.statistics import BATCH, RealImages
-from ganforge.utils.ranks import share_buffers
+from ganforge.utils.ranks import shared_buffers
+from ganforge.utils.seeds import torch_rng
 
 MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
 
@@ -53,7 +54,7 @@ def fake_batches(
     Every process draws all the noise, and calls only the functions of its share. Classes are as
     frequent as in the training data.
     """
-    rng, labels = torch.Generator().manual_seed(seed), labels_for(module, count, seed)
+    rng, labels = torch_rng(seed, 0, "scores"), labels_for(module, count, seed)
     for start in range(0, count, batch_size):
         z = module.draw_latents(min(batch_size, count - start), rng)
         yield partial(module.generate, z, *(row[start:][: len(z)] for row in labels))
@@ -103,8 +104,7 @@ class ImageQuality(ScoreHistory):
     def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
         """Score the averaged generator's images."""
         scorer = self._scorer or self._build(trainer, pl_module)
-        with averaged(trainer, pl_module) as ema:
-            share_buffers(pl_module)
+        with averaged(trainer, pl_module) as ema, shared_buffers(pl_module.players()[0]):
             data = trainer.datamodule
             fakes = RealImages(
                 lambda: fake_batches(pl_module, self.n_images, self.seed),

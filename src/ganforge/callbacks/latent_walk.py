@@ -9,6 +9,7 @@ from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.lookup import labels_for
 from ganforge.latent.interpolation import slerp
 from ganforge.utils.images import grid, save_gif, to_pil
+from ganforge.utils.seeds import torch_rng
 from ganforge.utils.terminal import told_if_slow
 
 
@@ -42,7 +43,7 @@ class LatentWalk(Callback):
         """Walk, write and log."""
         if not trainer.is_global_zero or not hasattr(pl_module, "draw_latents"):
             return
-        cells, rng = self.columns * self.rows, torch.Generator().manual_seed(self.seed)
+        cells, rng = self.columns * self.rows, torch_rng(self.seed, 0, "walk")
         ends = [pl_module.draw_latents(cells, rng) for _ in range(self.stops)]
         shares = torch.arange(self.frames) / self.frames
         labels = labels_for(pl_module, cells, self.seed)  # a cell keeps its class on the way

@@ -11,6 +11,7 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.periodic import Periodic
 from ganforge.utils.images import grid, join_gif, save_image, to_pil
 from ganforge.utils.runs import by_number
+from ganforge.utils.seeds import torch_rng
 
 
 class SampleGrid(Periodic):
@@ -50,7 +51,7 @@ class SampleGrid(Periodic):
 
     def _samples(self, module: LightningModule) -> tuple[int, Tensor]:
         """The number of columns, and the images row by row."""
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = torch_rng(self.seed, 0, "sample grid")
         classes = getattr(module, "num_classes", None)
         if classes is None:
             return self.columns, module.generate(module.draw_latents(self.columns * self.rows, rng))

@@ -19,6 +19,7 @@ from ganforge.utils.files import atomic_path
 from ganforge.utils.images import join_gif, open_png
 from ganforge.utils.modes import evaluating
 from ganforge.utils.runs import by_number
+from ganforge.utils.seeds import torch_rng
 
 DATA, FAKE, CRITIC = "#222222", "#2a9d5c", "#3366cc"
 
@@ -66,7 +67,7 @@ class TheoryFigure(Judge):
         """Sample, measure, draw and log."""
         if not trainer.is_global_zero:
             return
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = torch_rng(self.seed, 0, "scores")
         with averaged(trainer, pl_module) as ema:
             z = pl_module.draw_latents(self.n_samples, rng)
             fake = pl_module.generate(z, *labels_for(pl_module, self.n_samples, self.seed))

@@ -15,6 +15,7 @@ from ganforge.utils.captions import GAP, with_captions
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import grid, join_gif, to_pil
 from ganforge.utils.runs import by_number
+from ganforge.utils.seeds import number
 
 
 class TranslationGrid(Periodic):
@@ -45,7 +46,7 @@ class TranslationGrid(Periodic):
         examples = trainer.datamodule.examples(self.rows, self.seed)
         # Noise at test draws from the global state: leave that as it was.
         with torch.random.fork_rng(), averaged(trainer, pl_module):
-            torch.manual_seed(self.seed)
+            torch.manual_seed(number(self.seed, 0, "noise at test"))
             panels = pl_module.panels(**examples)
         for way, columns in panels.items():
             picture = draw_panels(columns, self.smallest_side)

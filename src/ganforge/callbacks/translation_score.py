@@ -21,7 +21,8 @@ from ganforge.metrics.pairs import L1, measure_pairs
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Origin, Scorer, library_versions
 from ganforge.metrics.statistics import RealImages
-from ganforge.utils.ranks import share_buffers
+from ganforge.utils.ranks import shared_buffers
+from ganforge.utils.seeds import number
 
 SPLIT = "test"  # a translator is judged by images that it was not trained on
 BATCH = 50
@@ -48,9 +49,12 @@ class TranslationScore(ScoreHistory):
     def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
         """The mean over directions of each metric, then each direction's."""
         # Noise at test draws from the global state: leave that as it was.
-        with torch.random.fork_rng(), averaged(trainer, pl_module) as ema:
-            torch.manual_seed(self.seed)
-            share_buffers(pl_module)
+        with (
+            torch.random.fork_rng(),
+            averaged(trainer, pl_module) as ema,
+            shared_buffers(pl_module.players()[0]),
+        ):
+            torch.manual_seed(number(self.seed, 0, "noise at test"))
             ways = [
                 self.of_direction(
                     trainer, pl_module, Origin(ema, self.seed, step, direction=direction)

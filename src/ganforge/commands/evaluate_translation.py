@@ -24,6 +24,7 @@ from ganforge.metrics.scorer import Scorer, library_versions
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import merge, share, world
+from ganforge.utils.seeds import number
 from ganforge.utils.terminal import terminal
 
 BATCH = 100
@@ -101,7 +102,8 @@ def _each(batches: list[Tensor], make: Callable[[Tensor], Tensor], seed: int) ->
     made = []
     with torch.random.fork_rng():
         for index in share(range(len(batches))):
-            torch.manual_seed(seed + index)  # of dropout: the same in any number of processes
+            # Of dropout: the same in any number of processes.
+            torch.manual_seed(number(seed, 0, "noise at test", index))
             made.append(make(batches[index]).cpu())
     rows = merge(torch.cat(made) if made else None, [len(batch) for batch in made])
     return list(rows.split(BATCH))

@@ -12,14 +12,13 @@ from ganforge.commands.sources import refuse_broken
 from ganforge.models.gan import GAN
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import grid, save_image
+from ganforge.utils.seeds import picture_rng
 from ganforge.utils.terminal import terminal
 
 
 def latents_of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
     """One latent a seed, shape ``len(seeds)×latent_dim``: a seed names its picture for ever."""
-    return torch.cat(
-        [module.draw_latents(1, torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
+    return torch.cat([module.draw_latents(1, picture_rng(seed)) for seed in seeds])
 
 
 def of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:

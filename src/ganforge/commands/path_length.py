@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from ganforge.metrics.cnn import CNNFeatures
 from ganforge.metrics.comparison import Value
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
+from ganforge.utils.seeds import torch_rng
 
 EPSILON = 1e-3
 
@@ -28,7 +28,7 @@ def path_length(
         return [], None
     if not isinstance(scorer.extractor, CNNFeatures):
         return [], "the perceptual path length, which needs the feature maps of features=cnn"
-    rng = torch.Generator().manual_seed(config.seed)
+    rng = torch_rng(config.seed, 0, "path length")
     a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
     activations = Activations(scorer.extractor)
     labels = loaded.module.draw_labels(pairs, config.seed)

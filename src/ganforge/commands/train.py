@@ -6,13 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from lightning.pytorch import (
-    Callback,
-    LightningDataModule,
-    LightningModule,
-    Trainer,
-    seed_everything,
-)
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -38,6 +32,7 @@ from ganforge.commands.secrets import hide_secrets, plain_for_loggers
 from ganforge.commands.trust import remember
 from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
+from ganforge.utils.seeds import seed_globals
 from ganforge.utils.terminal import telling, told_if_slow
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
@@ -101,7 +96,7 @@ def _fit(
         if rank_zero_only.rank == 0:
             hide_secrets(run)
             remember(run)
-        seed_everything(config.seed, workers=True, verbose=False)
+        seed_globals(config.seed, 0, "weights")  # alike in all processes
         module = build_as(config.model, LightningModule)
         data = build_as(config.data, LightningDataModule)
         trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)

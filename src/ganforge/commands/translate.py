@@ -21,6 +21,7 @@ from ganforge.models.tiles import translate_tiled
 from ganforge.models.translator import Translator
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.images import save_image, save_pages
+from ganforge.utils.seeds import number
 from ganforge.utils.terminal import command, shown, tell, terminal
 
 # The longest side that a format can hold; larger pictures are written as PNG.
@@ -41,7 +42,7 @@ def translate(config: DictConfig) -> None:
     channels = _channels(loaded, config.direction)
     written = {names[0]: output.name} if single else written_names(names)
     output = output.parent if single else output
-    torch.manual_seed(config.seed)
+    torch.manual_seed(number(config.seed, 0, "noise at test"))
     fixed = same_range(_value_range(config, loaded), "value_range")
     levels = Levels(Listing(folder, None), fixed, "value_range", chosen=names)
     bad: list[str] = []

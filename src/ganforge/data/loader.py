@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.data.store import Images
 from ganforge.utils.errors import UserError
+from ganforge.utils.seeds import numpy_rng
 
 Batch = TypeVar("Batch")
 
@@ -98,8 +98,8 @@ class BatchLoader:
 
     def _reader(self, epoch: int) -> Callable[[int], dict[str, Tensor]]:
         """What gives the batch at an offset of ``epoch``."""
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self.data))
-        flips = np.random.default_rng([self._seed, epoch, 1]).random(len(order)) < 0.5
+        order = numpy_rng(self._seed, 0, "order", epoch).permutation(len(self.data))
+        flips = numpy_rng(self._seed, 0, "flips", epoch).random(len(order)) < 0.5
         # Once an epoch: images that lie on a GPU are then gathered without waiting for the host.
         order, flips = (self.beside_images(torch.from_numpy(each)) for each in (order, flips))
 

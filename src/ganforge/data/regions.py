@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from ganforge.data.store import Images
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
 from ganforge.utils.regions import Region
+from ganforge.utils.seeds import numpy_rng
 
 CLOSED, OPEN = 0, 1
 # The columns that a source of windows gives; people and pictures are numbers in their split, and
@@ -105,7 +105,7 @@ class RegionDataModule(lightning.LightningDataModule):
             flip=self._flip,
             pin_memory=device.type == "cuda",
         )
-        return RegionLoader(order, windows, held.images, [self._seed, rank])
+        return RegionLoader(order, windows, held.images, self._seed, rank)
 
     def on_after_batch_transfer(
         self,
@@ -124,7 +124,7 @@ class RegionDataModule(lightning.LightningDataModule):
     def examples(self, count: int, seed: int) -> dict[str, Tensor]:
         """Some cases of the test split for pictures, uint8."""
         cases = self.split("test").cases()
-        order = np.random.default_rng(seed).permutation(len(cases["person"]))[:count]
+        order = numpy_rng(seed, 0, "sample grid").permutation(len(cases["person"]))[:count]
         return {side: cases[side][torch.from_numpy(order)] for side in SIDES}
 
 
@@ -219,9 +219,10 @@ class RegionLoader:
     """
 
     def __init__(
-        self, order: BatchLoader, windows: Windows, images: Tensor, seed: list[int]
+        self, order: BatchLoader, windows: Windows, images: Tensor, seed: int, rank: int
     ) -> None:
-        self._order, self._windows, self._images, self._seed = order, windows, images, seed
+        self._order, self._windows, self._images = order, windows, images
+        self._place = (seed, rank)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -231,7 +232,7 @@ class RegionLoader:
         for batch in self._order:
             index = batch["index"].cpu()
             state = self._order.state_dict()
-            rng = np.random.default_rng([*self._seed, state["epoch"], state["offset"]])
+            rng = numpy_rng(*self._place, "cases", state["epoch"], state["offset"])
             drawn, coin = torch.from_numpy(rng.random((2, len(index))))
             truth, shut = windows.truths[index], windows.shut[index]
             rows = {

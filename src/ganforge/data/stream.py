@@ -17,6 +17,7 @@ from ganforge.data.chunk_cache import ChunkCache
 from ganforge.data.packing import FACTS, LAYOUT, need_litdata
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import read_small
+from ganforge.utils.seeds import numpy_rng
 
 PLAIN = re.compile(r"numpy|no_header_numpy:\d+")
 CHUNK_NAME = re.compile(r"chunk-\d+-\d+\.bin")
@@ -202,7 +203,7 @@ class ChunkOrder:
         return drawn[start - begin : stop - begin]
 
     def _chunks(self, epoch: int) -> list[np.ndarray]:
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._sizes))
+        order = numpy_rng(self._seed, 0, "order", epoch).permutation(len(self._sizes))
         return [order[i : i + self._window] for i in range(0, len(order), self._window)]
 
     def _window_ends(self, epoch: int) -> np.ndarray:
@@ -211,5 +212,5 @@ class ChunkOrder:
     def _shuffled(self, epoch: int, window: int) -> np.ndarray:
         chunks = self._chunks(epoch)[window]
         numbers = [np.arange(self._starts[c], self._starts[c + 1]) for c in chunks]
-        rng = np.random.default_rng([self._seed, epoch, window])
+        rng = numpy_rng(self._seed, 0, "order in a window", epoch, window)
         return rng.permutation(np.concatenate(numbers))

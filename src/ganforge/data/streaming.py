@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from ganforge.data.source import SPLITS
 from ganforge.data.splits import SplitDataModule, check_whole, place_of
 from ganforge.data.stream import ChunkOrder, Stream, is_remote
 from ganforge.utils.errors import UserError
+from ganforge.utils.seeds import numpy_rng
 
 AHEAD = 2  # batches that are read while the device computes
 
@@ -36,7 +36,7 @@ class StreamLoader(BatchLoader):
         index = torch.from_numpy(self._order.part(epoch, start, start + self.batch_size))
         batch = {"index": index, **self.data.rows(index)}
         if self._flip:
-            rng = np.random.default_rng([self._seed, epoch, start, 1])
+            rng = numpy_rng(self._seed, 0, "flips", epoch, start)
             batch["flip"] = torch.from_numpy(rng.random(len(index)) < 0.5)
         return {key: self._ready(value) for key, value in batch.items()}
 

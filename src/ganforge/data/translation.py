@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from ganforge.data.source import SPLITS, Source
 from ganforge.data.splits import place_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
+from ganforge.utils.seeds import number, numpy_rng
 
 SIDES = ("a", "b")
 
@@ -69,7 +69,7 @@ class TranslationDataModule(lightning.LightningDataModule):
                 size,
                 flip,
                 # Unpaired sides of equal length must not be shuffled alike.
-                seed if paired or side == "a" else seed + 1_000_003,
+                seed if paired or side == "a" else number(seed, 0, "side b"),
                 on_device,
             )
             for side, source, count in (("a", a, channels_a), ("b", b, channels))
@@ -91,7 +91,7 @@ class TranslationDataModule(lightning.LightningDataModule):
     def examples(self, count: int, seed: int) -> dict[str, Tensor]:
         """The same rows of both test splits, so that pairs stay pairs; uint8, for pictures."""
         splits = {side: self.domain(side).split("test") for side in SIDES}
-        rows = np.random.default_rng(seed).permutation(min(map(len, splits.values())))[:count]
+        rows = numpy_rng(seed, 0, "sample grid").permutation(min(map(len, splits.values())))[:count]
         return {side: split.images[torch.from_numpy(rows)] for side, split in splits.items()}
 
     def prepare_data(self) -> None:
@@ -118,7 +118,7 @@ class TranslationDataModule(lightning.LightningDataModule):
             domain.trainer = self.trainer
             loaders.append(domain.train_dataloader())
         rank, _, _ = place_of(self.trainer)
-        return PairLoader(*loaders, self.size, self.paired, [self._seed, rank])
+        return PairLoader(*loaders, self.size, self.paired, self._seed, rank)
 
     def on_after_batch_transfer(
         self,
@@ -154,9 +154,10 @@ class PairLoader:
     """
 
     def __init__(
-        self, a: BatchLoader, b: BatchLoader, size: int, paired: bool, seed: list[int]
+        self, a: BatchLoader, b: BatchLoader, size: int, paired: bool, seed: int, rank: int
     ) -> None:
-        self._a, self._b, self._size, self._paired, self._seed = a, b, size, paired, seed
+        self._a, self._b, self._size, self._paired = a, b, size, paired
+        self._place = (seed, rank)
         self._endless: Iterator[dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:
@@ -168,7 +169,7 @@ class PairLoader:
     def _pairs(self) -> Iterator[dict[str, Tensor]]:
         images_b = self._b.data.images
         for batch in self._a:
-            corner = self._corners(self._a, 0, batch["image"])
+            corner = self._corners(self._a, "a", batch["image"])
             rows = images_b[batch["index"].to(images_b.device)]
             yield _sides(batch, batch | {"image": rows}, corner, corner)
 
@@ -179,14 +180,14 @@ class PairLoader:
             self._endless = chain.from_iterable(iter(shorter) for _ in repeat(None))
         for one, other in zip(longer, self._endless, strict=False):
             batch_a, batch_b = (one, other) if longer is self._a else (other, one)
-            corner_a = self._corners(self._a, 0, batch_a["image"])
-            corner_b = self._corners(self._b, 1, batch_b["image"])
+            corner_a = self._corners(self._a, "a", batch_a["image"])
+            corner_b = self._corners(self._b, "b", batch_b["image"])
             yield _sides(batch_a, batch_b, corner_a, corner_b)
 
-    def _corners(self, loader: BatchLoader, side: int, images: Tensor) -> Tensor:
+    def _corners(self, loader: BatchLoader, side: str, images: Tensor) -> Tensor:
         """Draw where a piece begins in every image: top and left, int64 ``N×2``."""
         state = loader.state_dict()
-        rng = np.random.default_rng([*self._seed, side, state["epoch"], state["offset"]])
+        rng = numpy_rng(*self._place, f"corners {side}", state["epoch"], state["offset"])
         room = (images.shape[-2] - self._size + 1, images.shape[-1] - self._size + 1)
         return loader.beside_images(torch.from_numpy(rng.integers(room, size=(len(images), 2))))
 

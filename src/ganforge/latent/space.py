@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.utils.errors import UserError
+from ganforge.utils.seeds import picture_rng, torch_rng
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Space:
 
     def rng(self, stream: int = 0) -> torch.Generator:
         """Return a new source of random numbers: the same one for the same seed and stream."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
+        return torch_rng(self.seed, 0, "explore", stream)
 
     def of_seeds(self, seeds: Sequence[int]) -> Tensor:
         """Latents of ``ganforge generate``'s seeds, ``len(seeds)×latent_dim``."""
-        return torch.cat([self.draw(1, torch.Generator().manual_seed(int(s))) for s in seeds])
+        return torch.cat([self.draw(1, picture_rng(int(s))) for s in seeds])
 
     def images(self, z: Tensor, batch_size: int = 250) -> Tensor:
         """Uint8 images of any number of latents, on the CPU."""

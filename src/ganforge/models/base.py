@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganforge.losses.objective import Terms
 from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
+from ganforge.utils.seeds import number, seed_globals, torch_rng
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler]
@@ -103,13 +104,13 @@ class AdversarialModule(LightningModule):
         noise that it has not seen.
         """
         if self._noise is None:
-            seed = self.seed + self.global_rank
-            self._noise = torch.Generator(self.device).manual_seed(seed)
+            place = (self.seed, self.global_rank, "noise")
+            self._noise = torch_rng(*place, device=self.device)
             if self._resumed is not None:
                 if self._resumed["device"] == self.device.type:
                     self._noise.set_state(self._resumed["noise"])
                 else:
-                    self._noise.manual_seed(seed + 1_000_003 * self.images_seen)
+                    self._noise.manual_seed(number(*place, self.images_seen))
         return self._noise
 
     def setup(self, stage: str) -> None:  # noqa: ARG002
@@ -121,17 +122,13 @@ class AdversarialModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Let dropout and augmentation differ by rank; weights were drawn before, alike on all."""
-        seed_everything(self.seed + self.global_rank, workers=True, verbose=False)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        """Go on with the global random states of a checkpoint: what came before may have drawn."""
-        if self._resumed is not None:
-            self.noise  # noqa: B018 - takes its state
-            set_random_state(self._resumed["random"], self.device)
-            self._resumed = None
+        seed_globals(self.seed, self.global_rank, "training")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Play one step and move the rates on, before a callback may save them."""
+        if self._resumed is not None:
+            self._go_on(self._resumed)
+            self._resumed = None
         # The ranks' batches are equally large.
         self.images_seen += self.images_in(batch) * self.trainer.world_size
         self.prepare(batch)
@@ -141,6 +138,16 @@ class AdversarialModule(LightningModule):
             if schedule is not None:
                 schedule.step()
 
+    def _go_on(self, state: dict[str, Any]) -> None:
+        """Take this rank's states of a checkpoint.
+
+        Only in the first step: what came before may have drawn, and until the first forward pass
+        DDP gives all ranks the first one's buffers.
+        """
+        self.noise  # noqa: B018 - takes its state
+        set_random_state(state["random"], self.device)
+        self.load_state_dict(state["buffers"], strict=False)
+
     @property
     def critiques(self) -> int:
         """How often a step asks an objective for the discriminator's terms."""
@@ -149,6 +156,14 @@ class AdversarialModule(LightningModule):
     def images_in(self, batch: Batch) -> int:
         """Real images that a batch shows."""
         raise NotImplementedError
+
+    def typical_inputs(self, network: str) -> Iterable[tuple[torch.Tensor, ...]]:  # noqa: ARG002
+        """Batches of what the network of that name is given, always the same ones.
+
+        They are made while they are asked for, so a network that needs none costs nothing. There
+        are none for a network that the model does not know.
+        """
+        return ()
 
     def prepare(self, batch: Batch) -> None:
         """Decide what the host decides in a step, and bring it to the device."""
@@ -226,11 +241,16 @@ class AdversarialModule(LightningModule):
         self.log_dict({**counters, **named}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters and every rank's noise and random states to Lightning's state."""
+        """Add the counters and what every rank has of its own to Lightning's state.
+
+        That is noise, random states and, as Lightning saves the first rank's alone, the buffers:
+        batch statistics, and what regularizers and augmentations remember.
+        """
         state = {
             "device": self.device.type,
             "noise": self.noise.get_state(),
             "random": random_state(self.device),
+            "buffers": self._own_buffers() if self.global_rank else {},
         }
         checkpoint["ganforge"] = {"images_seen": self.images_seen, "ranks": of_all_ranks(state)}
 
@@ -241,3 +261,8 @@ class AdversarialModule(LightningModule):
         known = self.global_rank < len(state["ranks"])
         self._resumed = state["ranks"][self.global_rank] if known else None
         self._noise = None
+
+    def _own_buffers(self) -> dict[str, torch.Tensor]:
+        """The buffers that a checkpoint holds, by their names in it."""
+        state = self.state_dict()
+        return {name: state[name].cpu() for name, _ in self.named_buffers() if name in state}

@@ -14,6 +14,7 @@ from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
 from ganforge.utils.random_state import of_all_ranks
+from ganforge.utils.seeds import number
 
 
 class CycleGAN(Translator):
@@ -71,8 +72,8 @@ class CycleGAN(Translator):
         """Start the pools, another choice on every rank, or take them from a checkpoint."""
         super().on_fit_start()
         self.pools = {
-            side: ImagePool(self.pool_size, 2 * (self.seed + self.global_rank) + i)
-            for i, side in enumerate("ab")
+            side: ImagePool(self.pool_size, number(self.seed, self.global_rank, f"pool {side}"))
+            for side in "ab"
         }
         if self.global_rank < len(self._pool_states):
             for side, state in self._pool_states[self.global_rank].items():

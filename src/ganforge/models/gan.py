@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,8 +19,9 @@ from ganforge.models.conditioning import classification, critic_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_uint8
 from ganforge.utils.modes import evaluating
+from ganforge.utils.seeds import numpy_rng, torch_rng
 
-LABELS = 1  # tells the random numbers of labels from others of the same seed
+TYPICAL = (4, 128)  # batches of latents, each so large, that stand for all
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,18 @@ class GAN(AdversarialModule):
             return [(part, None) for part in images]
         return zip(images, batch["label"].chunk(self.n_critic), strict=True)
 
+    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor, ...]]:
+        """Latents of the generator, with classes that are as frequent as in the data."""
+        if network != "generator":
+            return
+        rng = torch_rng(self.seed, 0, "typical inputs")
+        batches, size = TYPICAL
+        labels = self.draw_labels(batches * size, self.seed)
+        for batch in range(batches):
+            z = self.draw_latents(size, rng).to(self.device)
+            part = slice(batch * size, (batch + 1) * size)
+            yield (z,) if labels is None else (z, labels[part].to(self.device))
+
     def plays(self, real: Tensor, labels: Tensor | None = None) -> list[Play]:
         """A mini-batch and its latents in ``accumulate`` parts."""
         if len(real) % self.accumulate:
@@ -219,7 +231,7 @@ class GAN(AdversarialModule):
         if self.num_classes is None:
             return None
         shares = torch.tensor(self.class_shares or [1.0] * self.num_classes, dtype=torch.float64)
-        rng = np.random.default_rng([seed, LABELS])
+        rng = numpy_rng(seed, 0, "labels")
         ends = (shares / shares.sum()).cumsum(0)[:-1]
         return torch.bucketize(torch.from_numpy(rng.random(count)), ends, right=True)
 

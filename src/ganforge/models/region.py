@@ -6,7 +6,7 @@ hole, and the critic is a matching-aware one (Reed et al. 2016): it also sees tr
 the exemplar of somebody else, which it has to call false.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Term, refuse_batch_norm
 from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
-from ganforge.models.translator import Translator
+from ganforge.models.translator import TYPICAL, Translator
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
 from ganforge.utils.regions import Region
@@ -118,10 +118,20 @@ class RegionTranslator(Translator):
 
     def change(self, images: Tensor, exemplar: Tensor) -> Change:
         """What the exemplar has to become to fit into the hole of ``images``, both float."""
-        hole = self.hole.expand(len(images), -1, -1, -1)
-        seen = torch.cat([images * (1 - hole), hole, exemplar], dim=1)
-        made = self.generator(seen).float()
+        made = self.generator(self._seen(images, exemplar)).float()
         return Change(made[:, -1:], made[:, :-1])
+
+    def _seen(self, images: Tensor, exemplar: Tensor) -> Tensor:
+        hole = self.hole.expand(len(images), -1, -1, -1)
+        return torch.cat([images * (1 - hole), hole, exemplar], dim=1)
+
+    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor]]:
+        """Training windows with their exemplars."""
+        if network == "generator":
+            batches, size = TYPICAL
+            cases = self.trainer.datamodule.split("train").cases(batches * size)
+            for pair in zip(cases["input"].split(size), cases["exemplar"].split(size), strict=True):
+                yield (self._seen(*(to_float(side.to(self.device)) for side in pair)),)
 
     def retouch(self, images: Tensor, exemplar: Tensor) -> Tensor:
         """Uint8 windows ``N×C×H×W`` in and out: outside of the region every bit is the input's."""

@@ -1,6 +1,6 @@
 """What the translators share: domains A and B, uint8 in and out, rates that fall."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ganforge.models.base import AdversarialModule
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
+
+TYPICAL = (16, 16)  # batches of images, each so large, that stand for all
 
 
 class Translator(AdversarialModule):
@@ -41,6 +43,18 @@ class Translator(AdversarialModule):
             known = " and ".join(self.translators)
             raise ValueError(f"this model translates {known}, not {direction}")
         return getattr(self, self.translators[direction])
+
+    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor]]:
+        """Training images of the side that a generator starts from, as large as the test images."""
+        for way in (way for way, name in self.translators.items() if name == network):
+            domain = self.trainer.datamodule.domain(way[0])
+            train, sides = domain.split("train").images, domain.split("test").images.shape[-2:]
+            top, left = ((n - side) // 2 for n, side in zip(train.shape[-2:], sides, strict=True))
+            batches, size = TYPICAL
+            rows = torch.linspace(0, len(train) - 1, min(batches * size, len(train))).long()
+            for part in rows.split(size):
+                piece = train[part, :, top : top + sides[0], left : left + sides[1]]
+                yield (to_float(piece.to(self.device)),)
 
     @staticmethod
     def _padded(network: nn.Module, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Work shared among the processes of a distributed job, and its results put in order again."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -49,9 +50,19 @@ def agree(answer: bool) -> bool:
     return all(told)
 
 
-def share_buffers(module: nn.Module) -> None:
-    """Give every process the first one's buffers: batch statistics differ between them."""
+@contextmanager
+def shared_buffers(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Lend every process the first one's buffers for a block: batch statistics differ.
+
+    Collective. Afterwards each process has its own again: to measure must not change training.
+    """
     _, size = world()
-    if size > 1:
-        for buffer in module.buffers():
+    buffers = [b for network in networks for b in network.buffers()] if size > 1 else []
+    kept = [buffer.clone() for buffer in buffers]
+    try:
+        for buffer in buffers:
             dist.broadcast(buffer, 0)
+        yield
+    finally:
+        for buffer, own in zip(buffers, kept, strict=True):
+            buffer.copy_(own)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from ganforge.callbacks.lookup import labels_for
 from ganforge.utils.images import to_float
 from ganforge.utils.modes import evaluating
+from ganforge.utils.seeds import number, torch_rng
 
 THUMBNAIL = 8  # side, in pixels, of what images are compared at
 
@@ -36,7 +37,7 @@ def unchanged_randomness(device: torch.device) -> Iterator[None]:
     """Leave the global random states as they were: measuring must not change training."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(0)
+        torch.manual_seed(number(0, 0, "doctor"))
         yield
 
 
@@ -125,7 +126,7 @@ class Probe:
             }
         if not self._real or not hasattr(module, "draw_latents"):
             return {}
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = torch_rng(self.seed, 0, "doctor")
         z = module.draw_latents(self.samples, rng)
         return {"": module.generate(z, *labels_for(module, self.samples, self.seed))}
 

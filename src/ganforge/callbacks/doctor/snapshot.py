@@ -41,6 +41,8 @@ class Snapshot:
         module.load_state_dict(self._weights)
         for average, weights in zip(_averages(trainer), self._averages, strict=True):
             average.load_state_dict(weights)
+        for ema in _emas(trainer):
+            ema.outdate()
         for side, state in self._pools.items():
             module.pools[side].load_state_dict(state, module.device)
         for optimizer, state in zip(trainer.strategy.optimizers, self._optimizers, strict=True):
@@ -53,8 +55,11 @@ class Snapshot:
 
 
 def _averages(trainer: Trainer) -> list[nn.Module]:
-    emas = [callback for callback in trainer.callbacks if isinstance(callback, EMA)]
-    return [average for ema in emas for average in ema.averages.values()]
+    return [average for ema in _emas(trainer) for average in ema.averages.values()]
+
+
+def _emas(trainer: Trainer) -> list[EMA]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, EMA)]
 
 
 def _rates(group: dict[str, Any]) -> dict[str, Any]:
