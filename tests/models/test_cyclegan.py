@@ -1,5 +1,6 @@
 import copy
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.testing import assert_close
 
 from ganforge.augment.diffaugment import Color, DiffAugment, Translation
 from ganforge.callbacks.ema import EMA
+from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.image_pool import ImagePool
 from ganforge.models.schedules import constant_then_linear
 from ganforge.networks.patchgan import PatchGAN
@@ -32,6 +34,25 @@ def assert_same(ours, theirs, **tolerance):
     assert ours.keys() == theirs.keys()
     for key in ours:
         assert_close(ours[key], theirs[key], msg=lambda m, key=key: f"{key}: {m}", **tolerance)
+
+
+def test_typical_inputs_are_training_images_of_the_side(monkeypatch):
+    """Pieces as large as the test images, in the range of the networks."""
+    sides = {
+        side: torch.full((20, 3, 12, 12), fill).byte() for side, fill in (("a", 0), ("b", 255))
+    }
+
+    def domain(side):
+        images = {"train": sides[side], "test": sides[side][:, :, :8, :8]}
+        return SimpleNamespace(split=lambda name: SimpleNamespace(images=images[name]))
+
+    data = SimpleNamespace(datamodule=SimpleNamespace(domain=domain))
+    monkeypatch.setattr(CycleGAN, "trainer", data)
+    module = make_cyclegan()
+    for name, value in (("a_to_b", -1.0), ("b_to_a", 1.0)):
+        (batch,) = (torch.cat(parts) for parts in zip(*module.typical_inputs(name), strict=True))
+        assert torch.equal(batch, torch.full((20, 3, 8, 8), value))
+    assert not list(module.typical_inputs("critic_a"))
 
 
 @pytest.mark.parametrize(("lambda_identity", "passes"), [(0.5, 2), (0.0, 2)])

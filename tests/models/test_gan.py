@@ -465,6 +465,19 @@ def test_labels_are_drawn_as_the_data_has_them(tiny_gan):
     assert tiny_gan().draw_labels(3, 0) is None
 
 
+def test_typical_inputs_have_the_classes_of_the_data(tiny_gan):
+    """As often as there, the same every time; a network that is not known has none."""
+    module = conditional(tiny_gan, Projection)
+    module.class_shares = [0.9, 0.1]
+    pairs = [torch.cat(parts) for parts in zip(*module.typical_inputs("generator"), strict=True)]
+    again = [torch.cat(parts) for parts in zip(*module.typical_inputs("generator"), strict=True)]
+    assert all(map(torch.equal, pairs, again))
+    z, labels = pairs
+    assert z.shape == (512, 5)
+    assert labels.float().mean().item() == pytest.approx(0.1, abs=0.04)
+    assert not list(module.typical_inputs("discriminator"))
+
+
 def test_a_conditional_model_is_asked_for_a_class(tiny_gan):
     with pytest.raises(ValueError, match="choose labels, or take draw_labels"):
         conditional(tiny_gan, Projection).generate(torch.zeros(2, 5))

@@ -13,8 +13,11 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ganforge"
 SEEDING = {"manual_seed", "default_rng", "RandomState", "seed_everything"}
 # What has a seed of its own kind: data sets and real images, which caches name by it; metrics, some
 # of which draw as another library does; a check that always draws the same.
-APART = ("metrics/", "data/avatars.py", "data/toys.py", "data/store.py", "commands/files.py",
-         "commands/export.py", "utils/seeds.py")  # fmt: skip
+APART = (
+    "metrics/", "data/avatars.py", "data/drawn_eyes.py", "data/people.py", "data/people_folder.py",
+    "data/toys.py", "data/store.py", "commands/files.py", "commands/export.py",
+    "commands/train_eyes.py", "utils/seeds.py",
+)  # fmt: skip
 
 
 def test_by_numpy():

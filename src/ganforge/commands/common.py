@@ -25,6 +25,7 @@ from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
 from ganforge.utils.files import read_small
 from ganforge.utils.own_classes import own_classes
 from ganforge.utils.runs import Run, find_run
+from ganforge.utils.seeds import picture_rng
 from ganforge.utils.terminal import tell
 
 
@@ -289,7 +290,7 @@ def _makes_images(module: Any, config: DictConfig) -> bool:
     data = config.data
     try:
         if not isinstance(module, Translator):
-            z = module.draw_latents(1, torch.Generator().manual_seed(0))
+            z = module.draw_latents(1, picture_rng(0))
             return list(module.generate(z, module.draw_labels(1, 0)).shape[1:]) == list(data.shape)
         depth = {"a": data.channels_a, "b": data.channels}
         with torch.random.fork_rng(devices=[]):

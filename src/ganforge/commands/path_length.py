@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
