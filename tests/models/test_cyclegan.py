@@ -97,7 +97,7 @@ def test_steps_by_hand(tiny_trainer):
         for ours, theirs in zip(
             getattr(module, name).parameters(), network.parameters(), strict=True
         ):
-            assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+            assert_close(ours, theirs, rtol=1e-3, atol=1e-4)  # other images: 5e-3
 
 
 def _descend(loss, *networks):
