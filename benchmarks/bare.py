@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import Stopwatch
 from ganforge.callbacks.ema import EMA
-from ganforge.commands.common import build
-from ganforge.commands.devices import pick_precision
+from ganforge.config.build import build
 from ganforge.models.gan import GAN
+from ganforge.training.devices import pick_precision
 from ganforge.utils.seeds import seed_globals
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganforge.commands.files import ImageFiles
 from ganforge.metrics.coverage import Precision, Recall
 from ganforge.metrics.features import Features, extract
 from ganforge.metrics.inception import CleanResize, InceptionFeatures
 from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID, KID, InceptionScore
 from ganforge.metrics.statistics import RealImages
+from ganforge.scoring.files import ImageFiles
 
 Told = dict[str, dict[str, float]]
 

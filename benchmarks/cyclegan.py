@@ -20,14 +20,14 @@ from benchmarks.children import run_round, run_worker
 from benchmarks.results import Results
 from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import now
-from ganforge.commands.devices import pick_precision
-from ganforge.commands.train import keep_quiet
 from ganforge.losses.adversarial import LeastSquares
 from ganforge.losses.objective import AdversarialObjective
 from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.image_pool import ImagePool
 from ganforge.networks.patchgan import PatchGAN
 from ganforge.networks.resnet import ResnetGenerator
+from ganforge.training.devices import pick_precision
+from ganforge.training.fit import keep_quiet
 
 SIZES = {"cyclegan128": 128, "cyclegan256": 256}
 SHAPES = {False: (9, 64), True: (1, 8)}

@@ -19,9 +19,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import open_dict
 
 from ganforge.callbacks.doctor.callback import Doctor
-from ganforge.cli import config_dir
-from ganforge.commands.common import build
-from ganforge.commands.train import build_trainer, keep_quiet
+from ganforge.config.build import build
+from ganforge.config.compose import config_dir
+from ganforge.training.fit import build_trainer, keep_quiet
 from ganforge.utils.runs import Run
 
 BLOCK = 100  # steps: one look at samples, four at readings

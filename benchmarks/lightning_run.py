@@ -6,9 +6,9 @@ from lightning.pytorch import Callback
 
 from benchmarks.settings import Settings, compose_training
 from benchmarks.stopwatch import Stopwatch, StopwatchCallback
-from ganforge.commands.common import build
-from ganforge.commands.train import build_trainer, keep_quiet, log_config
+from ganforge.config.build import build
 from ganforge.models.gan import GAN
+from ganforge.training.fit import build_trainer, keep_quiet, log_config
 from ganforge.utils.runs import Run
 from ganforge.utils.seeds import seed_globals
 

@@ -17,7 +17,7 @@ from benchmarks.children import run_worker
 from benchmarks.reference import image_files
 from benchmarks.results import Spread, circumstances, today
 from benchmarks.settings import Settings, compose_training
-from ganforge.commands.common import build
+from ganforge.config.build import build
 from ganforge.data.packing import pack
 from ganforge.data.streaming import StreamingDataModule
 

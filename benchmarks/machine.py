@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import Settings, compose_training, pick_device
-from ganforge.commands.devices import pick_precision
+from ganforge.training.devices import pick_precision
 
 Work = Callable[[], torch.Tensor]
 LIBRARIES = ("torch", "torchvision", "lightning", "numpy")

@@ -16,7 +16,7 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import Stopwatch
-from ganforge.commands.common import build
+from ganforge.config.build import build
 from ganforge.losses.adversarial import Hinge
 
 

@@ -17,8 +17,8 @@ from omegaconf import open_dict
 from rich.console import Console
 
 from ganforge.callbacks.checkpoints import Checkpoints
-from ganforge.cli import config_dir
-from ganforge.commands.train import train
+from ganforge.config.compose import config_dir
+from ganforge.training.fit import train
 from ganforge.utils.files import write_json
 
 CADENCE = 500

@@ -19,7 +19,6 @@ from rich.table import Table
 from benchmarks.children import run_worker
 from benchmarks.results import Spread, circumstances, today
 from benchmarks.settings import Settings
-from ganforge.commands.common import load_run
 from ganforge.data.avatars import person
 from ganforge.data.faces import Face
 from ganforge.data.people import Person, Pose, random_pose
@@ -28,6 +27,7 @@ from ganforge.retouch import marks
 from ganforge.retouch.choose import open_photo
 from ganforge.retouch.mtcnn import MTCNN
 from ganforge.retouch.photo import Patch, Pictured, generate
+from ganforge.trained.load import load_run
 from ganforge.utils.errors import UserError
 
 SIZES = (256, 512, 1024)  # pixels a side of the drawn photos

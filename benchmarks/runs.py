@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from ganforge.cli import config_dir
-from ganforge.commands.train import train
+from ganforge.config.compose import config_dir
+from ganforge.training.fit import train
 
 Result = dict[str, Any]
 

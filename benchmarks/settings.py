@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from ganforge.cli import config_dir
 from ganforge.commands import common
+from ganforge.config.compose import config_dir
 
 BLOCK = 10  # steps between two turns in one process; the loggers write once in each
 

@@ -17,8 +17,8 @@ import hydra
 import optuna
 from omegaconf import DictConfig
 
-from ganforge.cli import config_dir
-from ganforge.commands.train import train
+from ganforge.config.compose import config_dir
+from ganforge.training.fit import train
 from ganforge.utils.files import write_json
 
 SEARCHES = {"tpe": [], "random": ["hydra.sweeper.sampler.n_startup_trials=100000"]}

@@ -22,7 +22,7 @@ from benchmarks import (
 )
 from benchmarks.settings import Settings, compose_training, pick_device
 from benchmarks.stopwatch import Stopwatch
-from ganforge.commands.common import build
+from ganforge.config.build import build
 from ganforge.utils.files import write_json
 from ganforge.utils.images import to_pil
 

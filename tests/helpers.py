@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
-from ganforge.cli import config_dir, main
+from ganforge.cli import main
+from ganforge.config.compose import config_dir
 
 CONF = config_dir()
 TINY = [
@@ -63,7 +64,7 @@ def ganforge(*arguments: str) -> int:
 
 def tiny_run(overrides: list[str], folder: Path) -> Path:
     """A finished run in ``folder``, trained in this process, with its data beside it."""
-    from ganforge.commands.train import train
+    from ganforge.training.fit import train
 
     config = composed("train", overrides, folder, folder.parent / "data")
     train(config)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.commands.common import build
-from ganforge.commands.train import train
+from ganforge.config.build import build
+from ganforge.training.fit import train
 from helpers import CONF, TINY, TINY_AVATARS, composed, options
 
 # Models and data sets that do not go together with the small faces that serve everywhere else.

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ganforge.commands.ranking_page import _picture
-from ganforge.commands.secrets import hide_secrets, masked, plain_for_loggers
-from ganforge.commands.trusted import refuse_untrusted
+from ganforge.config.secrets import hide_secrets, masked, plain_for_loggers
+from ganforge.config.trusted import refuse_untrusted
+from ganforge.scoring.page import _picture
 from ganforge.sweeps.process import JOB
 from ganforge.utils.errors import UserError
 from ganforge.utils.own_classes import own_classes
@@ -141,7 +141,7 @@ def test_runs_that_were_trained_here_are_known_wherever_they_lie(tmp_path):
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_configurations_of_ganforge_need_no_trust(experiment, tmp_path):
-    from ganforge.commands.trust import _suspicious
+    from ganforge.config.trust import _suspicious
 
     config = composed("train", [f"experiment={experiment}"], tmp_path, tmp_path)
     assert _suspicious(OmegaConf.to_container(config, resolve=False), "") is None

@@ -22,8 +22,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganforge.cli import COMMANDS
-from ganforge.commands.arguments import prepared
-from ganforge.commands.checks import check_settings
+from ganforge.config.arguments import prepared
+from ganforge.config.checks import check_settings
 from helpers import CONF, draw_pictures, ganforge, options
 
 ROOT = Path(__file__).parents[1]

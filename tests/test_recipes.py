@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ganforge.commands.train import train
+from ganforge.training.fit import train
 from helpers import composed
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ganforge.commands.common import build
-from ganforge.commands.messages import explain
+from ganforge.config.build import build
+from ganforge.config.sentences import explain
 from ganforge.losses.objective import Terms
 from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.gan import GAN

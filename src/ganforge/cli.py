@@ -5,9 +5,9 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
-from typing import NoReturn
 
+from ganforge.config.compose import config_dir
+from ganforge.config.sentences import explain_and_exit, fail
 from ganforge.utils.own_classes import leave_current_folder, own_classes
 
 COMMANDS = {
@@ -37,15 +37,6 @@ def usage() -> str:
     )
 
 
-def config_dir() -> Path:
-    """Folder of the configuration: inside an installed package, at the top of a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "conf", package.parents[1] / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no conf/train.yaml beside {package}: install ganforge again")
-
-
 def run_command(name: str) -> None:
     """Compose the configuration of a command from ``sys.argv`` and run it."""
     import hydra
@@ -54,8 +45,8 @@ def run_command(name: str) -> None:
     from omegaconf import DictConfig
 
     if name == "train":
-        from ganforge.commands.arguments import flags_first
-        from ganforge.commands.resume import complete_arguments
+        from ganforge.config.arguments import flags_first
+        from ganforge.training.resume import complete_arguments
 
         sys.argv[1:] = flags_first(for_this_rank(complete_arguments(sys.argv[1:])))
 
@@ -63,15 +54,15 @@ def run_command(name: str) -> None:
     def task(config: DictConfig) -> object:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         if multirun and name == "train":  # in a process that needs nothing of what its job imports
-            return import_module("ganforge.commands.sweep").run_here(config)
+            return import_module("ganforge.sweeps.jobs").run_here(config)
         command: Callable[[DictConfig], object] = getattr(
             import_module(f"ganforge.commands.{name}"), name
         )
         try:
-            import_module("ganforge.commands.checks").check_settings(config)
+            import_module("ganforge.config.checks").check_settings(config)
             if name != "train":
                 return command(config)
-            with import_module("ganforge.commands.claim").claimed(config), own_classes():
+            with import_module("ganforge.training.claim").claimed(config), own_classes():
                 return command(config)
         except Exception as error:
             if multirun:
@@ -128,7 +119,7 @@ def run() -> None:
     # Lets errors through to the handler below instead of Hydra's own, which exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        from ganforge.commands.arguments import prepared
+        from ganforge.config.arguments import prepared
 
         sys.argv[1:] = prepared(name, arguments[1:])
         if name == "train":
@@ -143,7 +134,7 @@ def run() -> None:
 
 def run_train() -> None:
     """Train once, or sweep and tell at the end what came of it, an interruption included."""
-    from ganforge.commands.sweep import resumed_arguments
+    from ganforge.sweeps.jobs import resumed_arguments
     from ganforge.sweeps.manifest import Sweep
     from ganforge.utils.errors import UserError
     from ganforge.utils.terminal import telling
@@ -151,7 +142,7 @@ def run_train() -> None:
     # Of Optuna 2.10, on what later versions keep.
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
     sys.argv[1:] = resumed_arguments(sys.argv[1:])
-    import_module("ganforge.commands.secrets").refuse_secrets(sys.argv[1:])
+    import_module("ganforge.config.secrets").refuse_secrets(sys.argv[1:])
     Sweep.led.clear()
     error: BaseException | None = None
     try:
@@ -161,7 +152,7 @@ def run_train() -> None:
     for sweep in Sweep.led:
         sentence = None
         with telling("the ranking"):
-            sentence = import_module("ganforge.commands.sweep_report").report(sweep)
+            sentence = import_module("ganforge.sweeps.report").report(sweep)
         if sentence and not isinstance(error, KeyboardInterrupt):
             raise UserError(sentence) from error
     if error is not None:
@@ -171,7 +162,7 @@ def run_train() -> None:
 def run_job(folder: str) -> None:
     """Run one job of a sweep; its error is the last line of its log."""
     try:
-        job = import_module("ganforge.commands.job").job
+        job = import_module("ganforge.training.job").job
         with own_classes():
             job(folder)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
@@ -197,28 +188,12 @@ def for_this_rank(arguments: list[str]) -> list[str]:
 
     Each of them composes the configuration; the first one alone has a folder and writes into it.
     """
-    from ganforge.commands.cluster import rank_of_start
+    from ganforge.training.cluster import rank_of_start
 
     named = any(word.startswith("hydra.run.dir=") for word in arguments)
     if named or rank_of_start() == 0:
         return arguments
     return [*arguments, "hydra.run.dir=."]
-
-
-def explain_and_exit(error: Exception) -> NoReturn:
-    """End with one sentence for an error of the user's, with the stack trace for one of ours."""
-    from ganforge.commands.messages import explain
-
-    told = explain(error)
-    if told is None or os.environ.get("GANFORGE_TRACE") == "1":
-        raise error
-    fail(*told)
-
-
-def fail(message: str, exit_code: int) -> NoReturn:
-    """Say one sentence on standard error and leave."""
-    print(f"ganforge: {message}", file=sys.stderr)
-    raise SystemExit(exit_code)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from benchmarks.settings import Settings, compose_training
 from torch import nn
 
 from benchmarks import adversarial, choices, features, growth, loading, startup
-from ganforge.commands.common import build
-from ganforge.commands.devices import pick_precision
+from ganforge.config.build import build
 from ganforge.metrics.cnn import CNNFeatures
+from ganforge.training.devices import pick_precision
 
 
 def test_cases_are_chosen_by_name():

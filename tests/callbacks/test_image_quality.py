@@ -5,7 +5,6 @@ import torch
 from lightning.pytorch import Callback
 
 from ganforge.callbacks.ema import EMA
-from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.callbacks.loggers import JsonlLogger
 from ganforge.callbacks.sample_grid import SampleGrid
 from ganforge.data.source import SPLITS
@@ -14,6 +13,7 @@ from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.coverage import Coverage, Density, Memorisation, Precision, Recall
 from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
+from ganforge.metrics.sets import fake_batches, real_images
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_uint8
 

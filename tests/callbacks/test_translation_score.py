@@ -5,11 +5,7 @@ import pytest
 import torch
 
 from ganforge.callbacks.judge import judge_of
-from ganforge.callbacks.translation_score import (
-    TranslationDistance,
-    TranslationQuality,
-    mean_score,
-)
+from ganforge.callbacks.translation_score import TranslationDistance, TranslationQuality, mean_score
 from ganforge.data.source import SPLITS
 from ganforge.data.splits import SplitDataModule
 from ganforge.data.store import Images

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganforge.commands.arguments import as_typed, prepared, quoted, unquoted
+from ganforge.config.arguments import as_typed, prepared, quoted, unquoted
 from ganforge.utils.errors import UserError
 from helpers import TINY, draw_pictures, ganforge
 

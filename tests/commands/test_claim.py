@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 from omegaconf import OmegaConf
 
-from ganforge.commands.claim import take
+from ganforge.training.claim import take
 from ganforge.utils.runs import Run
 from helpers import composed, ganforge
 
@@ -159,7 +159,7 @@ def test_the_same_script_twice_is_safe(first, here, capfd):
 
 
 def test_a_run_that_trains_is_told_from_one_that_lies_there(first, here, capfd):
-    from ganforge.commands.locks import locked
+    from ganforge.training.locks import locked
 
     with locked(Run(first)):
         before = everything(here)

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ganforge.commands.common import build, with_features
+from ganforge.config.build import build, with_features
 from ganforge.metrics.cnn import CNNFeatures
 from helpers import CONF, TINY, TINY_AVATARS, composed, ganforge, options
 
@@ -213,7 +213,7 @@ def test_an_extra_that_fails_loses_nothing(runs, tmp_path, monkeypatch, capsys):
     def breaks(*arguments):
         raise RuntimeError("out of memory\nat length")
 
-    monkeypatch.setattr("ganforge.commands.path_length.path_lengths", breaks)
+    monkeypatch.setattr("ganforge.scoring.path_length.path_lengths", breaks)
     scores = evaluated(f"run={runs}/run0", "n=12", "metrics=basic", f"paths.data_dir={runs}/data")
     assert set(scores) == {"fid", "kid", "is"}
     told = "left out: path length failed (RuntimeError: out of memory)"

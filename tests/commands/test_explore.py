@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ganforge.commands.explore import Activations, open_image
-from ganforge.commands.train import train
 from ganforge.metrics.cnn import CNNFeatures
+from ganforge.trained.space import Activations, open_image
+from ganforge.training.fit import train
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
 from helpers import TINY, TINY_AVATARS, composed, ganforge, options
@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
 @pytest.fixture(scope="module")
 def seen(run: Path, data_dir: Path) -> str:
     """A skin that some samples of the run have."""
-    from ganforge.commands.common import load_run
+    from ganforge.trained.load import load_run
 
     module = load_run(run, device="cpu").module
     images = module.generate(module.draw_latents(100, torch.Generator().manual_seed(0)))

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ganforge.commands.bundle import read_bundle
-from ganforge.commands.common import load_bundle, load_run
-from ganforge.commands.export import portable, probe
-from ganforge.commands.trusted import find_class, refuse_untrusted
+from ganforge.config.trusted import find_class, refuse_untrusted
+from ganforge.sharing.export import portable, probe
+from ganforge.trained.bundle import read_bundle
+from ganforge.trained.load import load_bundle, load_run
 from ganforge.utils.errors import DamagedFileError, UserError
 from helpers import TINY, TINY_AVATARS, ganforge, options, tiny_run
 
@@ -131,7 +131,8 @@ SMALL = {
 @pytest.mark.parametrize("model", options("model"))
 def test_every_model_can_be_a_bundle(model: str, tmp_path: Path) -> None:
     """Built from what a bundle would say, on no device at all and then for real."""
-    from ganforge.commands.common import LoadedRun, build, build_bundled
+    from ganforge.config.build import build, build_bundled
+    from ganforge.trained.load import LoadedRun
     from ganforge.utils.runs import Run
     from helpers import composed
 
@@ -174,7 +175,7 @@ def test_an_export_that_fails_leaves_nothing(
     def fail(*_: object) -> None:
         raise UserError("no card")
 
-    monkeypatch.setattr("ganforge.commands.export.model_card", fail)
+    monkeypatch.setattr("ganforge.sharing.card.model_card", fail)
     assert ganforge("export", f"run={run}", f"output={tmp_path / 'b'}") == 2
     assert not list(tmp_path.iterdir())
 
@@ -198,7 +199,7 @@ EVIL = [
     "torch.nn.functional.relu", "torch.nn.os.system", "torch.nn.init.normal_", "torch.nn.F",
     "torch.nn.parallel.DataParallel", "torch.nn.DataParallel", "torch.nn.",
     "torchvision.io.read_file",
-    "torchvision.models.resnet18", "ganforge.cli.main", "ganforge.commands.train.train",
+    "torchvision.models.resnet18", "ganforge.cli.main", "ganforge.training.fit.train",
     "ganforge.data.store.shutil.rmtree", "ganforge.data.store.Path",
     "ganforge.data.cifar10.tarfile",
     "ganforge.data.store.Store", "ganforge.utils.files.write_json", "ganforge.networks.dcgan.nn",

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.commands.generate import truncated
 from ganforge.models.gan import GAN
+from ganforge.trained.latents import truncated
 from helpers import TINY, TINY_AVATARS, ganforge
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from ganforge.callbacks.judge import Judge
-from ganforge.commands.outcome import record_outcome
 from ganforge.metrics.protocol import Protocol, Score
+from ganforge.training.outcome import record_outcome
 from ganforge.utils.runs import Run
 
 PROTOCOL = Protocol("cnn", "ab", "none", 64, ema=True, n_real=64, split="train", seed=7)

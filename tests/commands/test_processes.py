@@ -11,13 +11,13 @@ import pytest
 from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 
-from ganforge.commands.devices import (
+from ganforge.training.devices import (
     SharedBatchNorm,
     batch_norm_options,
     pick_precision,
     process_options,
 )
-from ganforge.commands.processes import further_processes
+from ganforge.training.processes import further_processes
 from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.runs import Run
 from helpers import composed

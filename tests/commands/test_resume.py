@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ganforge.commands.resume import complete_arguments
+from ganforge.training.resume import complete_arguments
 from helpers import ganforge
 
 RUN = [

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ganforge.commands.common import load_run
 from ganforge.data.faces import Landmarks
 from ganforge.data.people import Person, random_pose
 from ganforge.retouch.marks import is_marked
 from ganforge.retouch.work import Retoucher
+from ganforge.trained.load import load_run
 from ganforge.utils.errors import UserError
 from helpers import ganforge, tiny_run
 

@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from ganforge.commands import sweep
+from ganforge.sweeps import jobs as sweep
 from ganforge.sweeps import process
 from helpers import CONF, ganforge
 

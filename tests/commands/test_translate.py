@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ganforge.commands.train import train
-from ganforge.commands.translate import written_names
-from ganforge.models.tiles import ramp, starts, translate_tiled
+from ganforge.trained.tiles import ramp, starts, translate_tiled
+from ganforge.trained.translate import written_names
+from ganforge.training.fit import train
 from ganforge.utils.images import save_image
 from helpers import composed, ganforge
 
@@ -120,7 +120,7 @@ def test_one_file_the_other_way(run, folder, tmp_path):
 
 def test_the_averaged_weights_translate(run, folder, tmp_path):
     """What the command writes is what the averaged generator makes of the file."""
-    from ganforge.commands.common import load_run
+    from ganforge.trained.load import load_run
 
     ganforge("translate", f"run={run}", f"input={folder}/odd.png", f"output={tmp_path}")
     loaded = load_run(run, "last", "cpu")

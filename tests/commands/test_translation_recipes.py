@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from ganforge.commands.train import train
+from ganforge.training.fit import train
 from helpers import composed, ganforge
 
 PAPER_SIZE = """
 import torch
-from ganforge.models.tiles import translate_tiled
+from ganforge.trained.tiles import translate_tiled
 from ganforge.networks.resnet import ResnetGenerator
 from ganforge.utils.images import to_float, to_uint8
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.callbacks.image_quality import real_images
 from ganforge.data.packing import pack
 from ganforge.data.source import Chunk, Names
 from ganforge.data.stream import ChunkOrder
 from ganforge.data.streaming import StreamingDataModule
+from ganforge.metrics.sets import real_images
 from ganforge.utils.errors import UserError
 from helpers import TINY, ganforge
 

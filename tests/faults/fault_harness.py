@@ -30,9 +30,9 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.callbacks import sample_grid, stop_signals
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.doctor import report as doctor_report
-from ganforge.commands.job import job
-from ganforge.commands.train import train
 from ganforge.models.base import AdversarialModule
+from ganforge.training.fit import train
+from ganforge.training.job import job
 from ganforge.utils.errors import GanforgeError
 from helpers import composed
 

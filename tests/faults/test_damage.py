@@ -17,7 +17,7 @@ from fault_harness import (
     slow_disk,
 )
 
-from ganforge.commands.resume import newest_state
+from ganforge.training.resume import newest_state
 from ganforge.utils.checkpoint_files import read_sums
 from ganforge.utils.runs import Run
 

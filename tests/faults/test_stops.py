@@ -9,7 +9,7 @@ import time
 import pytest
 from fault_harness import Lab, outcome, overrides_of, signal_in_step, stop_in_step
 
-from ganforge.commands.resume import State, newest_state
+from ganforge.training.resume import State, newest_state
 from ganforge.utils.records import read_records
 from ganforge.utils.runs import Run
 

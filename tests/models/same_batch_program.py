@@ -9,9 +9,9 @@ from lightning.pytorch import Callback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ganforge.callbacks.ema import EMA
-from ganforge.commands.devices import SharedBatchNorm
 from ganforge.data.module import ImageDataModule
 from ganforge.data.source import Chunk, Names
+from ganforge.training.devices import SharedBatchNorm
 from tiny import make_gan, make_trainer
 
 STEPS, BATCH = 20, 64

@@ -8,9 +8,9 @@ import pytest
 import torch
 from ddp_program import OneHalf, Pixels, build
 
-from ganforge.callbacks.image_quality import fake_batches, real_images
 from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID
+from ganforge.metrics.sets import fake_batches, real_images
 
 PROGRAM = Path(__file__).with_name("ddp_program.py")
 MEMORY = Path(__file__).with_name("memory_program.py")

@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, Trainer
 from ganforge.callbacks.compile import Compile
 from ganforge.callbacks.cuda_graph import CudaGraph
 from ganforge.callbacks.ema import EMA
-from ganforge.commands.common import build
-from ganforge.commands.devices import pick_precision
+from ganforge.config.build import build
+from ganforge.training.devices import pick_precision
 from helpers import TINY, TINY_AVATARS, composed, tiny_run
 
 pytestmark = [

@@ -1,69 +1,22 @@
 """FID, KID and Inception Score of the generator while it trains."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
-from ganforge.callbacks.lookup import labels_for
 from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer, subject
 from ganforge.metrics.scores import InceptionScore
-from ganforge.metrics.statistics import BATCH, RealImages
+from ganforge.metrics.sets import fake_batches, fake_labels, real_images
+from ganforge.metrics.statistics import RealImages
 from ganforge.utils.ranks import shared_buffers
-from ganforge.utils.seeds import torch_rng
 
 MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
-
-
-def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) -> RealImages:
-    """``count`` images of a data module's split; None: all, in their order."""
-    whole = data.split(split)
-    everything = count is None or count >= len(whole)
-    chosen = torch.arange(len(whole)) if everything else data.choose(split, count, seed)
-    parts = chosen.split(BATCH)
-
-    def read(part: Tensor, key: str = "image") -> Tensor:
-        return whole.rows(part)[key]
-
-    return RealImages(
-        lambda: (partial(read, part) for part in parts),
-        len(chosen),
-        whole.content_hash,
-        split,
-        seed,
-        (lambda: torch.cat([read(part, "label") for part in parts])) if whole.labelled else None,
-        whole.drawn,
-        everything,
-    )
-
-
-def fake_batches(
-    module: LightningModule, count: int, seed: int, batch_size: int = 250
-) -> Iterator[Callable[[], Tensor]]:
-    """Yield functions that make ``count`` uint8 images.
-
-    Every process draws all the noise, and calls only the functions of its share. Classes are as
-    frequent as in the training data.
-    """
-    rng, labels = torch_rng(seed, 0, "scores"), labels_for(module, count, seed)
-    for start in range(0, count, batch_size):
-        z = module.draw_latents(min(batch_size, count - start), rng)
-        yield partial(module.generate, z, *(row[start:][: len(z)] for row in labels))
-
-
-def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], Tensor] | None:
-    """What returns the classes of those images, int64 ``count``; None: there are no classes."""
-    labels = labels_for(module, count, seed)
-    return (lambda: labels[0]) if labels else None
 
 
 class ImageQuality(ScoreHistory):

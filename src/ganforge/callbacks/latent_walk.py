@@ -6,8 +6,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganforge.callbacks.ema import averaged
-from ganforge.callbacks.lookup import labels_for
 from ganforge.latent.interpolation import slerp
+from ganforge.metrics.sets import labels_for
 from ganforge.utils.images import grid, save_gif, to_pil
 from ganforge.utils.seeds import torch_rng
 from ganforge.utils.terminal import told_if_slow

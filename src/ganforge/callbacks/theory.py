@@ -12,8 +12,8 @@ from torch import Tensor
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.judge import Judge
 from ganforge.callbacks.loggers import log_picture
-from ganforge.callbacks.lookup import labels_for
 from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.sets import labels_for
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import join_gif, open_png

@@ -6,25 +6,26 @@ from dataclasses import replace
 from functools import partial
 from math import fsum
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
-from ganforge.callbacks.image_quality import real_images
 from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.pairs import L1, measure_pairs
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Origin, Scorer, library_versions
+from ganforge.metrics.sets import targets
 from ganforge.metrics.statistics import RealImages
 from ganforge.utils.ranks import shared_buffers
 from ganforge.utils.seeds import number
 
 SPLIT = "test"  # a translator is judged by images that it was not trained on
+
+
 BATCH = 50
 
 
@@ -175,26 +176,6 @@ class TranslationDistance(TranslationScore):
         )
         told = float("nan") if value is None else value
         return [Score(L1.name, told, protocol, step=origin.step, libraries=library_versions())]
-
-
-def targets(data: Any, side: str, split: str, count: int) -> RealImages:
-    """What translations are compared with: the whole split or, where it is known, the truth.
-
-    The truth of the first ``count`` images is those of the same numbers: the same people.
-    """
-    domain = data.domain(side)
-    if not data.pairs_in(split):
-        return real_images(domain, split)
-    images = domain.split(split).images
-    count = min(count, len(images))
-    return RealImages(
-        lambda: images[:count],
-        count,
-        domain.content_hash(split),
-        split,
-        drawn="first",
-        whole=count == len(images),
-    )
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

@@ -1,27 +1,17 @@
 """``ganforge explore``: what a generator learned, by tools that walk, add, search, dissect."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
-from PIL import Image
-from torch import Tensor, nn
-from torchvision.transforms.functional import pil_to_tensor
 
-from ganforge.commands.common import LoadedRun, build, build_data, load_run, with_features
-from ganforge.commands.explore_files import check_film, write_findings
-from ganforge.commands.generate import class_number
-from ganforge.commands.report import shown
-from ganforge.data.decode import BROKEN, flatten, open_picture, reason
-from ganforge.data.listing import read_file
-from ganforge.latent.space import Reals, Space, Tool
-from ganforge.metrics.cnn import CNNFeatures, Residual, resize
-from ganforge.metrics.features import with_channels
-from ganforge.networks.conditional import Steered
+from ganforge.config.build import build
+from ganforge.latent.space import Tool
+from ganforge.report.findings import check_film, write_findings
+from ganforge.trained.load import load_run
+from ganforge.trained.space import build_space, check_latents
 from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import terminal
+from ganforge.utils.terminal import shown, terminal
 
 
 def explore(config: DictConfig) -> None:
@@ -55,102 +45,3 @@ def plain(config: DictConfig) -> Any:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(config, resolve=True)
-
-
-def check_latents(loaded: LoadedRun) -> None:
-    """Refuse runs whose model does not make images from latents."""
-    hint = "explore needs a run that makes images from latents, such as of model=gan or model=dcgan"
-    if not hasattr(loaded.module, "draw_latents"):
-        model = type(loaded.module).__name__
-        raise UserError(f"{loaded.run.folder} holds a {model}, which has no latent space: {hint}")
-    if len(loaded.config.data.shape) != 3:
-        raise UserError(f"{loaded.run.folder} generates points, not images: {hint}")
-
-
-def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
-    """Join a run's generator, its data and the classifier of its data."""
-    data = build_data(loaded, config.data_path)
-    chosen = with_features(config, loaded.config)
-    if not chosen:
-        raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
-    module, extractor = loaded.module, build(chosen)
-    generator, generate = of_one_class(loaded, config["class"])
-    extractor.to(module.device)
-    classifies = isinstance(extractor, CNNFeatures)
-    return Space(
-        generator=generator.requires_grad_(False),
-        latent_dim=module.latent_dim,
-        draw=module.draw_latents,
-        generate=generate,
-        features=lambda images: extractor(images.to(module.device)).features,
-        train=reals(data, "train"),
-        test=reals(data, "test"),
-        open_image=lambda path: open_image(path, data.size, data.channels),
-        seed=config.seed,
-        classify=extractor.attributes if classifies else None,
-        names=extractor.heads if classifies else {},
-        activations=Activations(extractor) if classifies else None,
-    )
-
-
-def of_one_class(loaded: LoadedRun, wanted: object) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """The generator and ``generate``, as functions of latents alone; a UserError asks for a class.
-
-    The tools move through latents: a class that changed on the way would hide what they show.
-    """
-    module, number = loaded.module, class_number(loaded, wanted)
-    if getattr(module, "num_classes", None) is None:
-        return module.generator, module.generate
-    if number is None:
-        raise UserError(
-            f"{loaded.run.folder} holds a conditional model of {module.num_classes} classes: say "
-            f"which one to explore, such as class=0 ({(loaded.classes or ['the first'])[0]})"
-        )
-
-    def generate(z: Tensor) -> Tensor:
-        return module.generate(z, torch.full((len(z),), number))
-
-    return Steered(module.generator, number), generate
-
-
-def reals(data: Any, split: str) -> Reals:
-    """A split with its labels by name."""
-    whole = data.split(split)
-    rows = whole.held()
-    if len(rows["image"]) < len(whole):
-        print(f"looks at {len(rows['image'])} of the {len(whole)} {split} images of {data.name}")
-    columns = rows["attributes"].T if "attributes" in rows else ()
-    return Reals(rows["image"], dict(zip(data.attribute_names, columns, strict=False)))
-
-
-class Activations:
-    """Feature maps of a classifier after each residual block, differentiable by the image."""
-
-    def __init__(self, extractor: CNNFeatures) -> None:
-        self.body: nn.Sequential = extractor.network.body
-        self.size, self.channels = extractor.size, extractor.channels
-
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """Read float images in ``[-1, 1]``."""
-        if images.shape[1] != self.channels:
-            images = images.mean(1, keepdim=True).expand(-1, self.channels, -1, -1)
-        x, maps = resize(images, self.size), []
-        for layer in self.body:
-            x = layer(x)
-            if isinstance(layer, Residual):
-                maps.append(x)
-        return maps
-
-
-def open_image(path: str, size: int, channels: int) -> Tensor:
-    """Read a picture as uint8 ``channels×size×size``: cropped to its central square, scaled."""
-    try:
-        image = flatten(open_picture(read_file(Path(path).expanduser())), 3)
-    except BROKEN as error:
-        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Cropped first: resize(box=...) would look beyond the box at its edges.
-    image = image.crop((left, top, left + side, top + side))
-    image = image.resize((size, size), Image.Resampling.LANCZOS)
-    return with_channels(pil_to_tensor(image)[None], channels)[0]

@@ -6,14 +6,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from ganforge.commands.compare import ranking_table, wanted
-from ganforge.commands.ranking import Scored, boards, common_measure, rank, read_scored
-from ganforge.commands.ranking_page import note, section, write_page
-from ganforge.commands.report import ranking_line, shown
+from ganforge.commands.compare import wanted
 from ganforge.metrics.protocol import Measure, Score, told
+from ganforge.report.rankings import ranking_table
+from ganforge.report.tables import ranking_line
+from ganforge.scoring.page import note, section, write_page
+from ganforge.scoring.ranking import Scored, boards, common_measure, rank, read_scored
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import Run, by_number
-from ganforge.utils.terminal import terminal
+from ganforge.utils.terminal import shown, terminal
 
 
 def leaderboard(config: DictConfig) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from ganforge.commands.common import build
+from ganforge.config.build import build
 from ganforge.data.module import check_whole
 from ganforge.data.packing import pack as write_stream
 from ganforge.utils.errors import UserError

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ganforge.commands.common import LoadedRun, build, load_run
-from ganforge.commands.sources import refuse_broken
+from ganforge.config.build import build
 from ganforge.data.faces import Landmarks
 from ganforge.models.region import RegionTranslator
 from ganforge.retouch.choose import check_which
 from ganforge.retouch.work import Retoucher
+from ganforge.trained.health import refuse_broken
+from ganforge.trained.load import LoadedRun, load_run
 from ganforge.utils.errors import UserError
 from ganforge.utils.terminal import shown, terminal
 

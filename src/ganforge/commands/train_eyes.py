@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.cli import fail
+from ganforge.config.sentences import fail
 from ganforge.data.decode import Decoder, decode_files
 from ganforge.data.listing import list_images
 from ganforge.metrics.eye_state import FILE, SIDE, EyeStateNet

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from ganforge.cli import config_dir, fail
-from ganforge.commands.common import build
+from ganforge.config.build import build
+from ganforge.config.compose import config_dir
+from ganforge.config.sentences import fail
 from ganforge.metrics.cnn import CNNFeatures, SmallResNet, resize
 from ganforge.metrics.train_cnn import Labelled, Recipe, accuracy, fit, save
 from ganforge.utils.errors import GanforgeError, UserError

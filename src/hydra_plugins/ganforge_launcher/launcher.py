@@ -16,16 +16,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from ganforge.commands.claim import refuse_taken
-from ganforge.commands.sweep import (
-    announce,
-    interruptible,
-    prepare_job,
-    visible_gpus,
-)
+from ganforge.sweeps.jobs import announce, interruptible, prepare_job, visible_gpus
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, Record
 from ganforge.sweeps.slots import JobQueue, make_slots
+from ganforge.training.claim import refuse_taken
 from ganforge.utils.errors import UserError
 
 ELSEWHERE = "what a cluster has queued or begun goes on there until it is cancelled"

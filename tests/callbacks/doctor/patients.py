@@ -10,8 +10,8 @@ from lightning.pytorch import Callback
 from PIL import Image
 
 from ganforge.callbacks.doctor.callback import Doctor
-from ganforge.commands.common import build
-from ganforge.commands.train import build_trainer, keep_quiet
+from ganforge.config.build import build
+from ganforge.training.fit import build_trainer, keep_quiet
 from ganforge.utils.runs import Run
 from helpers import composed
 

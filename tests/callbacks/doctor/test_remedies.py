@@ -8,7 +8,7 @@ import pytest
 from test_rules import CASE, SICK
 
 from ganforge.callbacks.doctor.case import describe, gradient_weights
-from ganforge.commands.common import build
+from ganforge.config.build import build
 from helpers import TINY_AVATARS, composed, options
 
 NARROW = ["model.generator.width=8", "model.discriminator.width=8"]

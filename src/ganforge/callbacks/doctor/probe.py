@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ganforge.callbacks.lookup import labels_for
+from ganforge.metrics.sets import labels_for
 from ganforge.utils.images import to_float
 from ganforge.utils.modes import evaluating
 from ganforge.utils.seeds import number, torch_rng

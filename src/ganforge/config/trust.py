@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.commands.trusted import WRAPPERS
+from ganforge.config.trusted import WRAPPERS
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 

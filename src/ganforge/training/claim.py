@@ -13,9 +13,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from ganforge.commands.cluster import rank_of_start
-from ganforge.commands.locks import is_locked
-from ganforge.commands.places import absolute_overrides, with_absolute_places
+from ganforge.config.places import absolute_overrides, with_absolute_places
+from ganforge.training.cluster import rank_of_start
+from ganforge.training.locks import is_locked
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import PARTIAL
 from ganforge.utils.runs import Run

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganforge.commands.ranking import Entry, cell
+from ganforge.scoring.ranking import Entry, cell
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import open_png
 

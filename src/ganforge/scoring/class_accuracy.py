@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.commands.common import build, build_data
+from ganforge.config.build import build
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.train_cnn import Labelled
+from ganforge.trained.load import build_data
 from ganforge.utils.errors import UserError
 
 

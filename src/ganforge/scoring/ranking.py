@@ -15,9 +15,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ganforge.commands.common import read_config
-from ganforge.commands.report import BETTER
 from ganforge.metrics.protocol import Measure, Score, refuse_unlike
+from ganforge.report.tables import BETTER
+from ganforge.trained.load import read_config
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import read_small
 from ganforge.utils.runs import Run, by_number

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from ganforge.commands.arguments import quoted, unquoted
+from ganforge.config.arguments import quoted, unquoted
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
@@ -36,7 +36,7 @@ class OneFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **options: object) -> None:  # noqa: ARG002
         """Settle the folder before sweepers and launchers ask for it."""
-        from ganforge.commands.claim import free_sweep_folder
+        from ganforge.training.claim import free_sweep_folder
 
         HydraConfig.instance().set_config(config.copy())
         with read_write(config), open_dict(config):
@@ -46,7 +46,7 @@ class OneFolder(Callback):
 
 def prepare_job(config: DictConfig) -> Path:
     """Write the configuration into the job's folder once it is known to resolve."""
-    from ganforge.commands.claim import write_configuration
+    from ganforge.training.claim import write_configuration
 
     OmegaConf.resolve(config.copy())
     folder = Path(HydraConfig.get().runtime.output_dir)

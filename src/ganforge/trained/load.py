@@ -1,109 +1,27 @@
-"""What every command needs: objects from configuration, and runs from their folders."""
+"""Trained models, rebuilt from a run's folder or a bundle."""
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import AliasEvent, YAMLError
 
-from ganforge.callbacks.same_data import difference
-from ganforge.commands.bundle import is_bundle, read_bundle
-from ganforge.commands.checks import check_settings
-from ganforge.commands.signatures import check_arguments
-from ganforge.commands.trust import need_trust
+from ganforge.config.build import build, build_bundled
+from ganforge.config.checks import check_settings
+from ganforge.config.reading import read_yaml
+from ganforge.config.trust import need_trust
 from ganforge.models.translator import Translator
-from ganforge.utils.errors import DamagedFileError, GanforgeError, UserError
-from ganforge.utils.files import read_small
+from ganforge.trained.bundle import is_bundle, read_bundle
+from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.known_data import difference
 from ganforge.utils.own_classes import own_classes
 from ganforge.utils.runs import Run, find_run
 from ganforge.utils.seeds import picture_rng
 from ganforge.utils.terminal import tell
-
-
-def build(config: DictConfig, **overrides: Any) -> Any:
-    """Instantiate a configured object; what its constructor refuses becomes a UserError.
-
-    Lists and dicts arrive as Python's own, not as OmegaConf's.
-    """
-    if not isinstance(config, DictConfig):
-        raise UserError(f"{config!r} is no group of settings that an object could be made of")
-    check_arguments(_given(config, overrides), str(config._get_full_key(None)))
-    return _instantiate(config, overrides)
-
-
-def build_all(config: DictConfig, group: str, kind: type) -> list[Any]:
-    """The objects of a group of named configurations; ``group=[]``, or null for one, leaves out."""
-    items = OmegaConf.select(config, group) or {}
-    if not isinstance(items, DictConfig | dict):
-        raise UserError(f"{group}={items} is no group of settings: leave it out, or choose another")
-    for key, item in items.items():
-        if not isinstance(item, DictConfig | None):
-            raise UserError(f"{group}.{key}={item} must be settings with a _target_, or null")
-    return [build_as(item, kind) for item in items.values() if item is not None]
-
-
-def build_as(config: DictConfig, kind: type) -> Any:
-    """Instantiate a configured object of a class; a UserError for an object of another one."""
-    made = build(config)
-    if not isinstance(made, kind):
-        key, found = config._get_full_key(None), type(made).__name__
-        raise UserError(f"{key}._target_ makes a {found}, where a {kind.__name__} is needed")
-    return made
-
-
-def build_bundled(config: DictConfig) -> Any:
-    """Instantiate the model of a bundle, in which null stands for what only training needs."""
-    given = {key: value for key, value in _given(config, ()).items() if value is not None}
-    check_arguments(given, str(config._get_full_key(None)))
-    return _instantiate(config, {})
-
-
-def _given(config: DictConfig, overrides: Iterable[str]) -> dict[str, Any]:
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return {key: value for key, value in plain.items() if key not in overrides}
-
-
-def _instantiate(config: DictConfig, overrides: Mapping[str, Any]) -> Any:
-    try:
-        return instantiate(config, **overrides, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, GanforgeError):
-            raise cause from None
-        if cause is not None:
-            reason = (str(cause) or type(cause).__name__).splitlines()[0]
-            raise UserError(f"{_where(error, config)}: {reason}") from error
-        raise UserError(str(error).replace("\n", " ")) from error
-
-
-def _where(error: InstantiationException, config: DictConfig) -> str:
-    """The key of the configuration that the error is about."""
-    marker = "full_key: "
-    _, _, key = str(error).partition(marker)
-    return key.strip() or str(config._get_full_key(None) or "configuration")
-
-
-def with_features(config: DictConfig, base: DictConfig) -> DictConfig | None:
-    """The features that a command chose, else those of ``base``, resolved by what ``base`` says.
-
-    A chosen group takes the place of the base's: their settings are not of one class.
-    """
-    chosen: Any = OmegaConf.select(config, "features") or OmegaConf.select(base, "features")
-    if not chosen:
-        return None
-    whole = copy.deepcopy(base)
-    with open_dict(whole):
-        whole.features = chosen
-    return whole.features
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -155,22 +73,6 @@ def read_config(run: Run) -> DictConfig:
     if not isinstance(config, DictConfig) or not isinstance(_part(config, "model"), DictConfig):
         raise DamagedFileError(f"{run.config} is not the configuration of a training run")
     return config
-
-
-def read_yaml(path: Path) -> DictConfig | ListConfig:
-    """Settings that a run wrote down; a DamagedFileError for whatever else lies there.
-
-    No file of ours refers to a part of itself: a few lines that do so can mean terabytes.
-    """
-    try:
-        text = read_small(path)
-        if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("it repeats parts of itself by references")
-        found = OmegaConf.create(text)
-    except (OSError, ValueError, TypeError, RecursionError, YAMLError, OmegaConfBaseException) as e:
-        reason = " ".join(str(e).split())[:200] or type(e).__name__
-        raise DamagedFileError(f"{path} cannot be read: {reason}") from e
-    return found
 
 
 def _part(config: DictConfig, key: str) -> Any:

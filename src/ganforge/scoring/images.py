@@ -9,17 +9,18 @@ from typing import Any
 
 from hydra import compose
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganforge.callbacks.image_quality import fake_batches, fake_labels, real_images
-from ganforge.cli import config_dir
-from ganforge.commands.bundle import is_bundle
-from ganforge.commands.common import LoadedRun, build_data, load_run, need_latents
-from ganforge.commands.files import ImageFiles
+from ganforge.config.compose import config_dir
 from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
 from ganforge.metrics.scorer import Origin
+from ganforge.metrics.sets import fake_batches, fake_labels, real_images
 from ganforge.metrics.statistics import RealImages
+from ganforge.scoring.files import ImageFiles
+from ganforge.trained.bundle import is_bundle
+from ganforge.trained.health import refuse_broken
+from ganforge.trained.load import LoadedRun, build_data, load_run, need_latents
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 
@@ -105,30 +106,6 @@ def of_run(loaded: LoadedRun) -> Source:
 
     channels, *sides = loaded.config.data.shape
     return Source(name, None, channels, pick, loaded.config, loaded, _sides(sides))
-
-
-def refuse_broken(loaded: LoadedRun) -> None:
-    """Raise a UserError where training diverged: NaN would become black pixels, silently.
-
-    Finite weights may still make NaN; from now on the generators say so where they do.
-    """
-    other = "best" if loaded.checkpoint == "last" else "last"
-    remedy = f"the training diverged; try checkpoint={other}, or train with smaller rates"
-
-    def refuse(network: nn.Module, inputs: object, images: Tensor) -> None:  # noqa: ARG001
-        if not images.isfinite().all():
-            raise UserError(f"{loaded.run.folder} makes pixels that are NaN or infinity: {remedy}")
-
-    for name in getattr(loaded.module, "translators", {"": "generator"}).values():
-        network = getattr(loaded.module, name)
-        state = network.state_dict().items()
-        bad = [key for key, t in state if t.is_floating_point() and not t.isfinite().all()]
-        if bad:
-            raise UserError(
-                f"{loaded.run.folder} makes no images: its {name}'s {bad[0]} holds NaN or "
-                f"infinity, {remedy}"
-            )
-        network.register_forward_hook(refuse)
 
 
 def _weights_hash(module: Any) -> str:

@@ -1,4 +1,4 @@
-"""``ganforge train``: data, model and callbacks meet, and a run comes out."""
+"""Data, model and callbacks meet, and a run comes out."""
 
 import logging
 import os
@@ -14,26 +14,26 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.loggers import JsonlLogger, go_on_from
 from ganforge.callbacks.same_data import SameData
-from ganforge.commands.cluster import requeue_in_slurm
-from ganforge.commands.common import build, build_all, build_as
-from ganforge.commands.devices import batch_norm_options, pick_precision, process_options
-from ganforge.commands.locks import locked
-from ganforge.commands.outcome import record_outcome
-from ganforge.commands.processes import further_processes
-from ganforge.commands.report import print_training_report, shown
-from ganforge.commands.resume import (
+from ganforge.config.build import build, build_all, build_as
+from ganforge.config.secrets import hide_secrets, plain_for_loggers
+from ganforge.config.trust import remember
+from ganforge.training.cluster import requeue_in_slurm
+from ganforge.training.devices import batch_norm_options, pick_precision, process_options
+from ganforge.training.locks import locked
+from ganforge.training.outcome import record_outcome
+from ganforge.training.processes import further_processes
+from ganforge.training.report import print_training_report
+from ganforge.training.resume import (
     State,
     has_ended,
     prepare_folder,
     state_to_continue,
     state_to_train_from,
 )
-from ganforge.commands.secrets import hide_secrets, plain_for_loggers
-from ganforge.commands.trust import remember
 from ganforge.utils.errors import PreemptedError
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.seeds import seed_globals
-from ganforge.utils.terminal import telling, told_if_slow
+from ganforge.utils.terminal import shown, telling, told_if_slow
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
 QUIET = (

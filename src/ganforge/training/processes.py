@@ -23,13 +23,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.utils.errors import LostProcessError, UserError
 from ganforge.utils.files import atomic_path
-from ganforge.utils.own_classes import own_classes
 from ganforge.utils.runs import Run
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "LOCAL_RANK")
+
+
 GRACE = 10.0
+
+
 """Seconds that the others have to end by themselves."""
+
+
 CONNECTION = re.compile(r"connection (closed|reset|refused)|socket|broken pipe|NCCL|gloo", re.I)
+
+
 """In what gloo, NCCL and torch's store say when a process at their other end is gone."""
 
 
@@ -94,7 +101,7 @@ def _start(count: int, config: Path) -> list[subprocess.Popen]:
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ.update(shared, WORLD_SIZE=str(count), LOCAL_RANK="0")
-    command = [sys.executable, "-P", "-m", "ganforge.commands.processes", str(config)]
+    command = [sys.executable, "-P", "-m", "ganforge.training.processes", str(config)]
     return [
         subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(rank)})
         for rank in range(1, count)
@@ -156,30 +163,3 @@ def _stop(children: list[subprocess.Popen]) -> None:
             child.wait(GRACE)
         except subprocess.TimeoutExpired:
             child.kill()
-
-
-def _end_with(parent: int) -> None:
-    """End when the first process has, whatever ended that: this one may wait for it for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    time.sleep(GRACE)  # most often this process notices by itself, and says so
-    os._exit(1)
-
-
-def main() -> None:
-    """Train as one of the further processes: ``python -m ganforge.commands.processes CONFIG``."""
-    from ganforge.cli import explain_and_exit
-    from ganforge.commands.train import train
-    from ganforge.utils.terminal import open_for_any_text
-
-    open_for_any_text()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    try:
-        with own_classes():
-            train(OmegaConf.load(sys.argv[1]))
-    except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
-        explain_and_exit(error)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,9 +6,9 @@ from pathlib import Path
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.commands.checks import check_settings
-from ganforge.commands.common import read_config
-from ganforge.commands.train import train
+from ganforge.config.checks import check_settings
+from ganforge.trained.load import read_config
+from ganforge.training.fit import train
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
 

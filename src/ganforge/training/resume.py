@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,18 +13,25 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.commands.arguments import quoted, unquoted
-from ganforge.commands.cluster import started_together
-from ganforge.commands.places import absolute_overrides, with_absolute_places
-from ganforge.commands.secrets import SECRET
+from ganforge.config.arguments import quoted, unquoted
+from ganforge.config.compose import _composed
+from ganforge.config.places import absolute_overrides, with_absolute_places
+from ganforge.config.secrets import SECRET
+from ganforge.training.cluster import started_together
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import atomic_path, remove_partials
 from ganforge.utils.runs import Run, find_run
 
 FREE = ("resume", "paths")
+
+
 """Keys that may differ: where things lie on this machine, and resuming itself."""
+
+
 FOLDER, OUTPUT = "hydra.run.dir=", "paths.output_dir="
+
+
 MULTIRUN = ("-m", "--multirun")
 
 
@@ -54,8 +60,8 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
         return words if folder is None else [*words, *_into(folder)]
     run = find_run(unquoted(asked[-1].partition("=")[2]))
     words = [word for word in words if not word.startswith("resume.run=")]
-    from ganforge.commands.bundle import is_bundle
-    from ganforge.commands.trust import refuse_settings_of_hydra
+    from ganforge.config.trust import refuse_settings_of_hydra
+    from ganforge.trained.bundle import is_bundle
 
     if is_bundle(run.folder):
         raise UserError(f"{run.folder} is a bundle, which cannot be gone on with: resume a run")
@@ -79,7 +85,7 @@ def _into(folder: Path) -> list[str]:
 
 def _overrides_of(run: Run) -> list[str]:
     """What a run was started with."""
-    from ganforge.commands.common import read_yaml
+    from ganforge.config.reading import read_yaml
 
     path = run.config.with_name("overrides.yaml")
     lost = (
@@ -117,7 +123,7 @@ def _folder_to_continue(words: Sequence[str]) -> Path | None:
 
 
 def _can_go_on(run: Run, config: DictConfig) -> bool:
-    from ganforge.commands.locks import is_locked
+    from ganforge.training.locks import is_locked
 
     try:
         saved = OmegaConf.load(run.config)
@@ -127,34 +133,6 @@ def _can_go_on(run: Run, config: DictConfig) -> bool:
     if refused or is_locked(run):
         return False
     return not is_finished(run, config)
-
-
-def _composed(words: Sequence[str]) -> DictConfig:
-    """The configuration that Hydra is going to compose."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from ganforge.cli import config_dir
-
-    overrides, folders = _without_flags(words)
-    if folders:
-        overrides.append(f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]")
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("train", overrides)
-
-
-def _without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The overrides among the arguments, and the folders of ``--config-dir``."""
-    overrides, folders = [], []
-    rest = iter(words)
-    for word in rest:
-        flag, equals, value = word.partition("=")
-        if flag in ("--config-dir", "-cd"):
-            folders.append(os.path.abspath(value if equals else next(rest, "")))
-        elif not word.startswith("-"):
-            overrides.append(word)
-    return overrides, folders
 
 
 @dataclass(frozen=True)
@@ -239,7 +217,7 @@ def state_to_continue(config: DictConfig) -> State | None:
 
     Raises UserError for another configuration and for a run that is finished.
     """
-    from ganforge.commands.trust import need_trust
+    from ganforge.config.trust import need_trust
 
     run = Run(Path(config.resume.run))
     if not config.resume.trusted:
@@ -283,7 +261,7 @@ def prepare_folder(config: DictConfig) -> None:
 
 
 def _saved(run: Run) -> DictConfig:
-    from ganforge.commands.common import read_config
+    from ganforge.trained.load import read_config
 
     return read_config(run)
 

@@ -10,22 +10,24 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from ganforge.callbacks.translation_score import targets
-from ganforge.commands.common import LoadedRun, build, build_all, build_data, with_features
-from ganforge.commands.evaluation_files import write_scores
-from ganforge.commands.report import evaluation_table, protocol_line, score_table, shown
-from ganforge.commands.sources import origin, refuse_broken
+from ganforge.config.build import build, build_all, with_features
 from ganforge.metrics.class_scores import ClassFID
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Scorer, library_versions
+from ganforge.metrics.sets import targets
 from ganforge.metrics.statistics import RealImages
+from ganforge.report.tables import evaluation_table, protocol_line, score_table
+from ganforge.scoring.images import origin
+from ganforge.scoring.records import write_scores
+from ganforge.trained.health import refuse_broken
+from ganforge.trained.load import LoadedRun, build_data
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import merge, share, world
 from ganforge.utils.seeds import number
-from ganforge.utils.terminal import terminal
+from ganforge.utils.terminal import shown, terminal
 
 BATCH = 100
 WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # keys of conf/evaluate.yaml

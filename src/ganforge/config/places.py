@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.commands.arguments import quoted
+from ganforge.config.arguments import quoted
 
 KEYS = ("path", "folder", "train_folder", "test_folder")
 GROUPS = ("data", "features")

@@ -7,14 +7,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from ganforge.commands.common import LoadedRun
-from ganforge.commands.explore import Activations, of_one_class
 from ganforge.latent.interpolation import TAIL, path_lengths, slerp, without_tails
 from ganforge.metrics import bootstrap
 from ganforge.metrics.cnn import CNNFeatures
 from ganforge.metrics.comparison import Value
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
+from ganforge.trained.load import LoadedRun
+from ganforge.trained.space import Activations, of_one_class
 from ganforge.utils.seeds import torch_rng
 
 EPSILON = 1e-3

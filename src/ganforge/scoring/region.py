@@ -8,16 +8,17 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from torch import Tensor
 
-from ganforge.commands.common import LoadedRun, build, build_data
-from ganforge.commands.evaluate_translation import WITHOUT_USE
-from ganforge.commands.evaluation_files import write_scores
-from ganforge.commands.report import BETTER
-from ganforge.commands.sources import refuse_broken
+from ganforge.config.build import build
 from ganforge.data.regions import Windows
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
 from ganforge.metrics.scorer import library_versions
 from ganforge.models.region import strangers
+from ganforge.report.tables import BETTER
+from ganforge.scoring.records import write_scores
+from ganforge.scoring.translation import WITHOUT_USE
+from ganforge.trained.health import refuse_broken
+from ganforge.trained.load import LoadedRun, build_data
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import world
 from ganforge.utils.terminal import shown, terminal

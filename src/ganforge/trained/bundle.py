@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ganforge import __version__
-from ganforge.cli import config_dir
-from ganforge.commands.trusted import is_model_class, refuse_untrusted
+from ganforge.config.compose import config_dir
+from ganforge.config.trusted import is_model_class, refuse_untrusted
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import file_sha256, read_small, write_json
 

@@ -1,12 +1,14 @@
 """Errors of Hydra, OmegaConf and ours as one sentence each."""
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
+from typing import NoReturn
 
 from ganforge.utils.errors import GanforgeError
 
@@ -133,7 +135,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 def _null_group() -> str:
     """Which of the groups that were chosen is nothing, or no name."""
-    from ganforge.cli import config_dir
+    from ganforge.config.compose import config_dir
 
     chosen = [word for word in sys.argv[1:] if (config_dir() / word.partition("=")[0]).is_dir()]
     odd = [word for word in chosen if word.endswith("=null")]
@@ -170,7 +172,7 @@ EXTRAS = {
 
 def _unknown_option(path: str) -> str:
     """Name what a group offers instead, or what must be installed."""
-    from ganforge.cli import config_dir
+    from ganforge.config.compose import config_dir
 
     if path in EXTRAS:
         return f"{path} is not installed: pip install 'ganforge[{EXTRAS[path]}]'"
@@ -186,7 +188,7 @@ def _unknown_key(key: str) -> str:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from ganforge.cli import config_dir
+    from ganforge.config.compose import config_dir
 
     command = sys.argv[0].split()[-1]
     GlobalHydra.instance().clear()
@@ -207,3 +209,18 @@ def _keys(node: object, prefix: str = "") -> list[str]:
     children = node.items_ex(resolve=False)
     nested = [_keys(child, f"{prefix}.{key}" if prefix else str(key)) for key, child in children]
     return [prefix, *(key for keys in nested for key in keys)]
+
+
+def explain_and_exit(error: Exception) -> NoReturn:
+    """End with one sentence for an error of the user's, with the stack trace for one of ours."""
+
+    told = explain(error)
+    if told is None or os.environ.get("GANFORGE_TRACE") == "1":
+        raise error
+    fail(*told)
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    """Say one sentence on standard error and leave."""
+    print(f"ganforge: {message}", file=sys.stderr)
+    raise SystemExit(exit_code)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import __version__
-from ganforge.commands.common import LoadedRun
-from ganforge.commands.ranking import read_records
-from ganforge.commands.report import BETTER, protocol_line
 from ganforge.metrics.protocol import Score
 from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
+from ganforge.report.tables import BETTER, protocol_line
+from ganforge.scoring.ranking import read_records
+from ganforge.trained.load import LoadedRun
 
 CONSENT = (
     "Use it on pictures of people who agree to it. What it makes is marked as synthetic in the "

@@ -1,0 +1,42 @@
+"""Compose a command's configuration from words, as the command line does."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+
+def config_dir() -> Path:
+    """Folder of the configuration: inside an installed package, at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no conf/train.yaml beside {package}: install ganforge again")
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    """The configuration that Hydra is going to compose."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    overrides, folders = _without_flags(words)
+    if folders:
+        overrides.append(f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("train", overrides)
+
+
+def _without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides among the arguments, and the folders of ``--config-dir``."""
+    overrides, folders = [], []
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            folders.append(os.path.abspath(value if equals else next(rest, "")))
+        elif not word.startswith("-"):
+            overrides.append(word)
+    return overrides, folders
