@@ -3,25 +3,27 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def config_dir() -> Path:
     """Folder of the configuration: inside an installed package, at the top of a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parents[1] / "conf"):
         if (folder / "train.yaml").is_file():
             return folder
     raise FileNotFoundError(f"no conf/train.yaml beside {package}: install ganforge again")
 
 
-def _composed(words: Sequence[str]) -> DictConfig:
+def composed(words: Sequence[str]) -> "DictConfig":
     """The configuration that Hydra is going to compose."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    overrides, folders = _without_flags(words)
+    overrides, folders = without_flags(words)
     if folders:
         overrides.append(f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]")
     GlobalHydra.instance().clear()
@@ -29,7 +31,7 @@ def _composed(words: Sequence[str]) -> DictConfig:
         return compose("train", overrides)
 
 
-def _without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The overrides among the arguments, and the folders of ``--config-dir``."""
     overrides, folders = [], []
     rest = iter(words)

@@ -213,7 +213,6 @@ def _keys(node: object, prefix: str = "") -> list[str]:
 
 def explain_and_exit(error: Exception) -> NoReturn:
     """End with one sentence for an error of the user's, with the stack trace for one of ours."""
-
     told = explain(error)
     if told is None or os.environ.get("GANFORGE_TRACE") == "1":
         raise error

@@ -101,7 +101,7 @@ def _start(count: int, config: Path) -> list[subprocess.Popen]:
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ.update(shared, WORLD_SIZE=str(count), LOCAL_RANK="0")
-    command = [sys.executable, "-P", "-m", "ganforge.training.processes", str(config)]
+    command = [sys.executable, "-P", "-m", "ganforge.training.worker", str(config)]
     return [
         subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(rank)})
         for rank in range(1, count)

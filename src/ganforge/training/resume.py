@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganforge.config.arguments import quoted, unquoted
-from ganforge.config.compose import _composed
+from ganforge.config.compose import composed
 from ganforge.config.places import absolute_overrides, with_absolute_places
 from ganforge.config.secrets import SECRET
 from ganforge.training.cluster import started_together
@@ -112,7 +112,7 @@ def _folder_to_continue(words: Sequence[str]) -> Path | None:
             f"resume=auto cannot choose one run for {processes} processes that were started "
             "together: name its folder, as in hydra.run.dir=outputs/NAME"
         )
-    config = _composed(words)
+    config = composed(words)
     newest_first = sorted(
         Path(config.paths.outputs).resolve().glob("*/.hydra/config.yaml"),
         key=lambda path: path.stat().st_mtime,

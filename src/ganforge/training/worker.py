@@ -20,7 +20,7 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Train as one of the further processes: ``python -m ganforge.training.processes CONFIG``."""
+    """Train as one of the further processes: ``python -m ganforge.training.worker CONFIG``."""
     from ganforge.config.sentences import explain_and_exit
     from ganforge.training.fit import train
     from ganforge.utils.terminal import open_for_any_text
