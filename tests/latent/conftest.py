@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganforge.latent.priors import Normal
 from ganforge.latent.space import Reals, Space
 
 DIM = 6
@@ -49,21 +50,17 @@ def classify(images):
 def make_space(seed=0, **changes):
     generator = Bars().eval().requires_grad_(False)
 
-    def draw(count, rng):
-        return torch.randn(count, DIM, generator=rng)
-
     def generate(z):
         with torch.no_grad():
             return to_uint8(generator(z))
 
     def reals(stream, count):
-        images = generate(draw(count, torch.Generator().manual_seed(stream)))
+        images = generate(Normal(DIM).draw(count, torch.Generator().manual_seed(stream)))
         return Reals(images, {name: v.argmax(1) for name, v in classify(images).items()})
 
     settings = {
         "generator": generator,
-        "latent_dim": DIM,
-        "draw": draw,
+        "prior": Normal(DIM),
         "generate": generate,
         "features": lambda images: images.float().flatten(1) / 255,
         "train": reals(101, 300),

@@ -14,6 +14,7 @@ from ganforge.latent.directions import (
     sefa,
 )
 from ganforge.latent.groups import Pool
+from ganforge.latent.priors import Normal
 from ganforge.networks.dcgan import DCGANGenerator
 from ganforge.utils.errors import UserError
 
@@ -49,7 +50,7 @@ def test_sefa_finds_what_the_first_layer_amplifies_most(space):
 def test_sefa_reads_a_dcgan(space_with):
     torch.manual_seed(0)
     generator = DCGANGenerator(7, 3, 32, width=4)
-    found = sefa(space_with(generator=generator, latent_dim=7), 7)
+    found = sefa(space_with(generator=generator, prior=Normal(7)), 7)
     torch.testing.assert_close(found @ found.T, torch.eye(7), atol=1e-5, rtol=0)
     weights = generator.layers[0].weight.detach().flatten(1)
     gains = (found @ weights).norm(dim=1)

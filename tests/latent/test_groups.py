@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ganforge.latent.groups import Group, Pool, find_groups, parse_query, spell, to_shell
+from ganforge.latent.groups import Group, Pool, find_groups, parse_query, spell
+from ganforge.latent.priors import to_shell
 from ganforge.utils.errors import UserError
 
 NAMES = {"glasses": ["none", "glasses"], "hair": ["bald", "bob"]}
@@ -70,7 +71,9 @@ def test_means_are_of_different_members_and_repeat_with_the_seed():
 
 def test_seeds_are_averaged_all_together(space):
     group, other = find_groups(space, [[3, 4], "bright=yes"], 200, 0.0, space.rng())
-    mean = torch.stack([space.draw(1, torch.Generator().manual_seed(s))[0] for s in (3, 4)]).mean(0)
+    mean = torch.stack(
+        [space.prior.draw(1, torch.Generator().manual_seed(s))[0] for s in (3, 4)]
+    ).mean(0)
     torch.testing.assert_close(group.means(5, 1, space.rng()), mean.expand(5, -1))
     assert group.query is None
     assert other.words == "bright=yes"

@@ -11,7 +11,7 @@ from ganforge.utils.images import to_float
 
 
 def test_the_start_is_the_best_of_all_candidates(space):
-    z = space.draw(300, space.rng(1))
+    z = space.prior.draw(300, space.rng(1))
     targets = space.test.images[:4]
     maps = embed(space.activations, to_float(targets))
     found, values = best_samples(space, maps, z, torch.device("cpu"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganforge.latent.groups import Group, Operand, Query, find_groups, spell, to_shell
+from ganforge.latent.groups import Group, Operand, Query, find_groups, spell
 from ganforge.latent.neighbours import nearest
 from ganforge.latent.space import Findings, Sheet, Space
 from ganforge.utils.errors import UserError
@@ -62,7 +62,7 @@ class Arithmetic:
         count = self.results if any(group.query is not None for group in groups) else 1
         sizes = (self.n, self.n, self.n_c)
         a, b, c = (g.means(count, n, rng) for g, n in zip(groups, sizes, strict=True))
-        place = to_shell if self.shell else torch.clone
+        place = space.prior.stretch if self.shell else torch.clone
         sums = {"A - B + C": place(a - b + c), "A + C": place(a + c)}
         images = {name: space.images(z) for name, z in sums.items()}
         numbers, lines = self._measure(space, groups, images)

@@ -44,7 +44,7 @@ def first_weights(generator: nn.Module, latent_dim: int) -> Tensor:
 
 def sefa(space: Space, count: int) -> Tensor:
     """Closed-form factorization (Shen & Zhou 2021): what the first weights amplify, ``count×D``."""
-    weights = first_weights(space.generator, space.latent_dim).double().cpu()
+    weights = first_weights(space.generator, space.prior.size).double().cpu()
     vectors = torch.linalg.eigh(weights @ weights.T).eigenvectors
     return signed(vectors.flip(1).T[:count].float())
 
@@ -74,7 +74,7 @@ class GANSpace:
                 f"activation={self.activation} is not a layer of this generator: "
                 f"it has 1 to {len(layers)}"
             )
-        z = space.draw(self.samples, space.rng(3))
+        z = space.prior.draw(self.samples, space.rng(3))
         device = next(space.generator.parameters()).device
         seen = record(space.generator, layers[self.activation - 1][1], z.to(device)).double().cpu()
         seen = seen - seen.mean(0)
@@ -208,15 +208,16 @@ class Directions:
     ) -> Tensor:
         """Draw one method's sheet and matrix; returns the effects."""
         strengths = torch.linspace(-self.reach, self.reach, self.strengths)
-        z = space.draw(1, space.rng(4))
-        steps = [z + s * direction for direction in found for s in strengths]
+        z = space.prior.draw(1, space.rng(4))
+        sigma = found * space.prior.spread(found)
+        steps = [z + s * direction for direction in sigma for s in strengths]
         columns = [f"{s:+.2g}σ" if s else "0" for s in strengths.tolist()]
         pictures[name] = Sheet(space.images(torch.cat(steps)), columns, words)
         numbers[name] = {"directions": {w: d.tolist() for w, d in zip(words, found, strict=True)}}
         if space.classify is None:
             return torch.empty(0)
-        z = space.draw(self.measured, space.rng(5))
-        matrix = effects(space, found, z, self.reach)
+        z = space.prior.draw(self.measured, space.rng(5))
+        matrix = effects(space, sigma, z, self.reach)
         attributes = list(space.names)
         numbers[name] |= {
             "effects": {

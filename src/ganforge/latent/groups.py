@@ -49,11 +49,6 @@ def _value_number(name: str, value: str, names: Mapping[str, list[str]]) -> int:
     raise UserError(f"attribute {name!r} has no value {value!r}: there are {known}")
 
 
-def to_shell(z: Tensor) -> Tensor:
-    """Stretch latents to the length that normal latents of their dimension have: √D."""
-    return z * (z.shape[1] ** 0.5 / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
-
-
 def spell(query: Query, names: Mapping[str, list[str]]) -> str:
     """Write a query with the names of its values."""
     return ",".join(f"{name}={names[name][value]}" for name, value in query.items())
@@ -61,7 +56,7 @@ def spell(query: Query, names: Mapping[str, list[str]]) -> str:
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples ``z`` (``N×latent_dim``) with what the classifier says of their images.
+    """Samples ``z`` (``N×D``) with what the classifier says of their images.
 
     ``labels`` holds the likeliest value's number, ``confidence`` its probability; both ``N``.
     """
@@ -74,7 +69,7 @@ class Pool:
     @classmethod
     def sample(cls, space: Space, count: int, rng: torch.Generator) -> "Pool":
         """Draw ``count`` latents and classify their images."""
-        z = space.draw(count, rng)
+        z = space.prior.draw(count, rng)
         logits = space.logits(space.images(z))
         best = {name: values.softmax(1).max(1) for name, values in logits.items()}
         labels = {name: top.indices for name, top in best.items()}
@@ -108,14 +103,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Group:
-    """Latents ``N×latent_dim`` that share something, and the words for it."""
+    """Latents ``N×D`` that share something, and the words for it."""
 
     z: Tensor
     words: str
     query: Query | None = None
 
     def means(self, count: int, n: int, rng: torch.Generator) -> Tensor:
-        """``count`` means of ``n`` different members each, ``count×latent_dim``.
+        """``count`` means of ``n`` different members each, ``count×D``.
 
         A group that was given by seeds, or that has fewer than ``n`` members, averages them all.
         """

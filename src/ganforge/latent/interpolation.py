@@ -7,36 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganforge.latent.groups import Operand, find_groups, to_shell
+from ganforge.latent.groups import Operand, find_groups
 from ganforge.latent.measure import Ridge, spearman
 from ganforge.latent.perceptual import Activations, distance, embed
+from ganforge.latent.priors import lerp, slerp
 from ganforge.latent.space import Film, Findings, Sheet, Space
 from ganforge.utils.errors import UserError
 
+__all__ = [
+    "Interpolation",
+    "lerp",
+    "path_lengths",
+    "slerp",
+]  # configurations name lerp and slerp here
+
 Path = Callable[[Tensor, Tensor, Tensor], Tensor]
 TAIL = 0.01  # of the path lengths, at either end, is left out of their mean
-
-
-def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Points on the straight line from ``a`` to ``b`` (``N×D``) at ``t`` (``N`` or a scalar)."""
-    t = t.reshape(-1, 1)
-    return a + t * (b - a)
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Points on the arc from ``a`` to ``b`` (Shoemake 1985); the length goes straight."""
-    t = t.reshape(-1, 1)
-    long_a, long_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    a, b = a / long_a.clamp_min(1e-12), b / long_b.clamp_min(1e-12)
-    # Angles in double: near 0 and 180 degrees the arc cosine loses half of the digits.
-    cosine = (a.double() * b.double()).sum(1, keepdim=True).clamp(-1, 1)
-    angle = cosine.arccos()
-    sine = angle.sin()
-    straight = sine < 1e-6
-    sine = torch.where(straight, torch.ones_like(sine), sine)
-    weight_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / sine).to(a.dtype)
-    weight_b = torch.where(straight, t, (t * angle).sin() / sine).to(a.dtype)
-    return (weight_a * a + weight_b * b) * (long_a + t * (long_b - long_a))
 
 
 @torch.no_grad()
@@ -153,14 +139,14 @@ class Interpolation:
                 )
             return a, b
         a, b = (group.means(self.pairs, self.n, rng) for group in groups)
-        return (to_shell(a), to_shell(b)) if self.shell else (a, b)
+        return (space.prior.stretch(a), space.prior.stretch(b)) if self.shell else (a, b)
 
     def _numbers(self, space: Space, path: Path) -> dict[str, float]:
         """Path length between random latents: the prior's, not that of the chosen ends."""
         if space.activations is None or not self.path_length:
             return {}
         rng = space.rng(2)
-        a, b = space.draw(self.path_length, rng), space.draw(self.path_length, rng)
+        a, b = space.prior.draw(self.path_length, rng), space.prior.draw(self.path_length, rng)
         return {"perceptual_path_length": perceptual_path_length(space, path, a, b, rng)}
 
     def _line(self, name: str, numbers: dict[str, float]) -> str:

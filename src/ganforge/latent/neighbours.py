@@ -74,7 +74,7 @@ class Neighbours:
         """Search, draw and score."""
         if not 1 <= self.shown <= self.n:
             raise UserError(f"tool.shown={self.shown} must be between 1 and tool.n={self.n}")
-        images = space.images(space.draw(self.n, space.rng()))
+        images = space.images(space.prior.draw(self.n, space.rng()))
         train = space.embed(space.train.images)
         found = nearest(space.embed(images), train, self.k)
         held_out = nearest(space.embed(space.test.images), train).distances[:, 0]

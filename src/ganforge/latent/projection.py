@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganforge.latent.perceptual import distance, embed, need_activations
+from ganforge.latent.priors import Prior
 from ganforge.latent.space import Film, Findings, Sheet, Space
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float
@@ -18,7 +19,7 @@ class Objective:
     """What a projection minimises for each target, shape ``N``.
 
     Perceptual distance, ``pixel_weight`` × mean squared difference of pixels in ``[-1, 1]``, and
-    ``prior_weight`` × (‖z‖²/D - 1)², which keeps z at the length that normal latents have.
+    ``prior_weight`` × the prior's penalty, which keeps latents where latents lie.
     """
 
     activations: Callable[[Tensor], Sequence[Tensor]]
@@ -26,13 +27,14 @@ class Objective:
     maps: list[Tensor]
     pixel_weight: float
     prior_weight: float
+    prior: Prior
 
     def __call__(self, images: Tensor, z: Tensor) -> Tensor:
         """Score float images of latents ``z``, one a target."""
         look = distance(embed(self.activations, images), self.maps)
         pixels = (images - self.targets).square().mean((1, 2, 3))
-        length = (z.square().mean(1) - 1).square()
-        return look + self.pixel_weight * pixels + self.prior_weight * length
+        far = self.prior.penalty(z)
+        return look + self.pixel_weight * pixels + self.prior_weight * far
 
 
 @torch.no_grad()
@@ -78,9 +80,10 @@ class Projection:
         floats = to_float(targets.to(device))
         with torch.no_grad():
             maps = [m.detach() for m in embed(activations, floats)]
-        candidates = space.draw(self.candidates, space.rng(1))
+        candidates = space.prior.draw(self.candidates, space.rng(1))
         start, before = best_samples(space, maps, candidates, device)
-        objective = Objective(activations, floats, maps, self.pixel_weight, self.prior_weight)
+        weights = (self.pixel_weight, self.prior_weight)
+        objective = Objective(activations, floats, maps, *weights, space.prior)
         z, history = self._search(space, objective, start.to(device))
         found = space.images(z)
         with torch.no_grad():

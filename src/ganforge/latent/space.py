@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ganforge.latent.priors import Prior
 from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import picture_rng, torch_rng
 
@@ -26,16 +27,15 @@ class Reals:
 class Space:
     """A latent space: the way from latents to images, and the instruments that read images.
 
-    ``generator`` maps latents ``N×latent_dim`` to float images in ``[-1, 1]``, differentiably;
-    ``draw`` gives latents of a prior. ``features`` reads uint8 images to ``N×D``; ``classify`` to
+    ``generator`` maps latents of ``prior`` to float images in ``[-1, 1]``, differentiably;
+    ``generate`` to uint8 ones. ``features`` reads uint8 images to ``N×D``; ``classify`` to
     logits ``N×values`` by attribute, whose values ``names`` lists; ``activations`` reads float
     images to feature maps, differentiably; ``open_image`` reads a file to uint8 ``C×H×W`` of the
     generator's size. An instrument that there is none of is None.
     """
 
     generator: nn.Module
-    latent_dim: int
-    draw: Callable[[int, torch.Generator], Tensor]
+    prior: Prior
     generate: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
     train: Reals
@@ -51,8 +51,8 @@ class Space:
         return torch_rng(self.seed, 0, "explore", stream)
 
     def of_seeds(self, seeds: Sequence[int]) -> Tensor:
-        """Latents of ``ganforge generate``'s seeds, ``len(seeds)×latent_dim``."""
-        return torch.cat([self.draw(1, picture_rng(int(s))) for s in seeds])
+        """Latents of ``ganforge generate``'s seeds, ``len(seeds)×D``."""
+        return torch.cat([self.prior.draw(1, picture_rng(int(s))) for s in seeds])
 
     def images(self, z: Tensor, batch_size: int = 250) -> Tensor:
         """Uint8 images of any number of latents, on the CPU."""

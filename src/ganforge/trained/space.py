@@ -13,6 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from ganforge.config.build import build, with_features
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
 from ganforge.data.listing import read_file
+from ganforge.latent.priors import Normal
 from ganforge.latent.space import Reals, Space
 from ganforge.metrics.cnn import CNNFeatures, Residual, resize
 from ganforge.metrics.features import with_channels
@@ -44,8 +45,7 @@ def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     classifies = isinstance(extractor, CNNFeatures)
     return Space(
         generator=generator.requires_grad_(False),
-        latent_dim=module.latent_dim,
-        draw=module.draw_latents,
+        prior=Normal(module.latent_dim),
         generate=generate,
         features=lambda images: extractor(images.to(module.device)).features,
         train=reals(data, "train"),
