@@ -43,7 +43,14 @@ def test_evaluation_shows_the_baselines_beside_the_model(run, tmp_path, capsys):
     records = {record["metric"]: record for record in json.loads(output.read_text())}
     assert set(records) == {"region_l1_", "region_psnr", "seam_ratio", "own_better"}
     beside = records["region_l1_"]["details"]
-    names = {"generated", "a stranger's", "mean exemplar", "pasted, matched", "pasted", "untouched"}
+    names = {
+        "generated",
+        "of a stranger",
+        "mean exemplar",
+        "pasted, matched",
+        "pasted",
+        "untouched",
+    }
     assert set(beside) == names
     assert len(set(beside.values())) == len(names)
     assert beside["generated"] == records["region_l1_"]["value"]

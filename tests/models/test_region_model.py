@@ -112,7 +112,7 @@ def test_the_critic_sees_half_generated_half_mismatched(tiny_trainer):
 def test_l1_counts_the_region_alone(tiny_trainer):
     """A generated region that is off by a constant has that as L1."""
     module, readings = make(lambda_adversarial=0.0), []
-    module.fill = lambda images, exemplar: (
+    module.fill = lambda images, exemplar, sound: (
         batch()["truth"] + 0.25 * module.soft.sign() + 0 * next(module.generator.parameters()).sum()
     )
     module.observers.append(lambda player, values, _: readings.append((player, values)))

@@ -18,8 +18,8 @@ class RegionDistance(TranslationScore):
         if not trainer.is_global_zero:
             return []
         cases = trainer.datamodule.split(SPLIT).cases(self.n_images)
-        batches = zip(cases["input"].split(BATCH), cases["exemplar"].split(BATCH), strict=True)
-        made = [module.retouch(seen, exemplar).cpu() for seen, exemplar in batches]
+        given = [cases[k].split(BATCH) for k in ("input", "exemplar", "sound") if k in cases]
+        made = [module.retouch(*batch).cpu() for batch in zip(*given, strict=True)]
         soft, truth = module.soft.cpu(), cases["truth"].split(BATCH)
         count = len(cases["truth"])
         protocol = Protocol(

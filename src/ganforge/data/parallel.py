@@ -151,14 +151,14 @@ def _bounded(
 ) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     for part in parts:
-        waiting.append(_submit(pool, function, part))
+        waiting.append(submit(pool, function, part))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _submit(
+def submit(
     pool: ProcessPoolExecutor, function: Callable[[Sequence[Item]], Result], part: Sequence[Item]
 ) -> Future[Result]:
     """Submit with an empty ``__main__``: a spawned worker would else run the caller's script again.

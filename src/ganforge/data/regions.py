@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganforge.data.loader import BatchLoader
 from ganforge.data.module import ImageDataModule
+from ganforge.data.sound import BANDS, COLUMNS
 from ganforge.data.source import Source
 from ganforge.data.splits import place_of
 from ganforge.data.store import Images
@@ -18,10 +19,13 @@ from ganforge.utils.images import to_float
 from ganforge.utils.regions import Region
 from ganforge.utils.seeds import numpy_rng
 
-CLOSED, OPEN = 0, 1
-# The columns that a source of windows gives; people and pictures are numbers in their split, and
-# a picture has at most one window with open eyes and one with closed.
-ATTRIBUTES: dict[str, list[str]] = {"person": [], "picture": [], "eyes": ["closed", "open"]}
+# What a window is good for. Open eyes are a truth, and an exemplar for other pictures; closed eyes
+# are the input to their picture's truth. A speaking mouth is a truth, a quiet one an exemplar.
+STATES = ["closed", "open", "speaking", "quiet"]
+CLOSED, OPEN, SPEAKING, QUIET = range(4)
+# The columns that a source of windows gives first; people and pictures are numbers in their split,
+# and a picture has at most one window of each state.
+ATTRIBUTES: dict[str, list[str]] = {"person": [], "picture": [], "state": STATES}
 SIDES = ("exemplar", "truth", "input")
 
 
@@ -31,7 +35,8 @@ class RegionDataModule(lightning.LightningDataModule):
     ``truth`` is a window with open eyes, ``exemplar`` one of another picture of the same ``person``
     (int64 ``N``), another one each epoch; ``input`` is the truth's picture with closed eyes where
     there is one, in half of the cases, and the truth itself elsewhere. Images arrive at the model
-    as float ``[-1, 1]``; ``cases`` gives uint8.
+    as float ``[-1, 1]``; ``cases`` gives uint8. Where there is a source of ``sound``, its rows
+    belong to those of ``source``, and batches hold ``sound``, ``N×1×32×32``, too.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class RegionDataModule(lightning.LightningDataModule):
         flip: bool = True,
         seed: int = 0,
         on_device: bool | Literal["auto"] = "auto",
+        sound: Source | None = None,
     ) -> None:
         super().__init__()
         if tuple(shape) != (channels, *region.shape(size)):
@@ -55,29 +61,40 @@ class RegionDataModule(lightning.LightningDataModule):
                 f"aspect are {[channels, *region.shape(size)]}: set data.size and leave the shape"
             )
         self.name, self.region, self.shape, self.size = name, region, tuple(shape), size
-        self.batch_size = batch_size
+        self.batch_size, self.folder = batch_size, Path(data_dir).expanduser()
         self._flip, self._seed = flip, seed
         self._windows = ImageDataModule(
             name, source, shape, data_dir, batch_size, channels, size, False, seed, on_device
         )
+        self._sounds = None
+        if sound is not None:
+            self._sounds = ImageDataModule(
+                f"{name}-sound", sound, (1, BANDS, COLUMNS), data_dir, batch_size, 1, COLUMNS,
+                False, seed, on_device,
+            )  # fmt: skip
         self._opened: dict[str, Windows] = {}
 
     def prepare_data(self) -> None:
-        """Build the cache unless it is there."""
-        self._windows.prepare_data()
+        """Build the caches unless they are there."""
+        for part in (self._windows, self._sounds):
+            if part is not None:
+                part.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache; there must be people with two pictures of open eyes."""
         if self._opened:
             return
-        self._windows.setup(stage)
+        for part in (self._windows, self._sounds):
+            if part is not None:
+                part.setup(stage)
         for split in ("train", "test"):
-            windows = Windows(self._windows.split(split))
+            sounds = self._sounds.split(split) if self._sounds else None
+            windows = Windows(self._windows.split(split), sounds)
             if windows.people < 2:
                 raise UserError(
-                    f"The {split} split of '{self.name}' has {windows.people} people with two "
-                    "pictures in which their eyes are open: there must be 2, to tell one person "
-                    "from another."
+                    f"The {split} split of '{self.name}' has {windows.people} people with a truth "
+                    "and an exemplar (for eyes: two pictures in which they are open): there must "
+                    "be 2, to tell one person from another."
                 )
             self._opened[split] = windows
 
@@ -119,75 +136,95 @@ class RegionDataModule(lightning.LightningDataModule):
             sides = {
                 k: torch.where(flip.view(-1, 1, 1, 1), v.flip(-1), v) for k, v in sides.items()
             }
+        if "sound" in batch:
+            sides["sound"] = batch["sound"]
         return {"person": batch["person"], **{k: to_float(v) for k, v in sides.items()}}
 
     def examples(self, count: int, seed: int) -> dict[str, Tensor]:
         """Some cases of the test split for pictures, uint8."""
         cases = self.split("test").cases()
         order = numpy_rng(seed, 0, "sample grid").permutation(len(cases["person"]))[:count]
-        return {side: cases[side][torch.from_numpy(order)] for side in SIDES}
+        return {k: cases[k][torch.from_numpy(order)] for k in (*SIDES, "sound") if k in cases}
 
 
 class Windows:
-    """The windows of one split, by person, picture and state of the eyes.
+    """The windows of one split, by person, picture and state, and the sounds beside them.
 
-    ``truths`` are the rows with open eyes of people who have two or more, sorted by person.
+    ``truths`` are the rows of people who have an exemplar in another picture, sorted by person.
     """
 
-    def __init__(self, held: Images) -> None:
+    def __init__(self, held: Images, sounds: Images | None = None) -> None:
         self.images = held.images
-        self.person, self.picture, eyes = held.attributes.unbind(1)
-        opened = torch.nonzero(eyes == OPEN).flatten()
-        people, counts = self.person[opened].unique(return_counts=True)
-        several = people[counts > 1]
-        opened = opened[torch.isin(self.person[opened], several)]
-        self.truths = opened[self.person[opened].argsort(stable=True)]
-        self.people = len(several)
-        # Where each truth's person begins among the truths, and how many they have there.
-        _, place, count = self.person[self.truths].unique(return_inverse=True, return_counts=True)
-        self._first, self._count = (count.cumsum(0) - count)[place], count[place]
-        closed = torch.nonzero(eyes == CLOSED).flatten()
+        self.sounds = sounds.images if sounds is not None else None
+        self.attributes = held.attributes
+        self.person, self.picture, state = held.attributes[:, :3].unbind(1)
+        exemplars = self._sorted(torch.isin(state, torch.tensor([OPEN, QUIET])))
+        truths = self._sorted(torch.isin(state, torch.tensor([OPEN, SPEAKING])))
+        # Where each truth's person begins among the exemplars, how many they have there, and where
+        # the truth itself is one of them.
+        who = self.person[exemplars].contiguous()
+        first = torch.searchsorted(who, self.person[truths].contiguous())
+        count = torch.searchsorted(who, self.person[truths].contiguous(), right=True) - first
+        own = torch.full((len(held.images),), -1)
+        own[exemplars] = torch.arange(len(exemplars))
+        others = count - (own[truths] >= 0).long()
+        kept = others > 0
+        self.truths, self._exemplars = truths[kept], exemplars
+        self._first, self._count, self._others = first[kept], count[kept], others[kept]
+        self._own = own[self.truths]
+        self.people = len(self.person[self.truths].unique())
+        closed = torch.nonzero(state == CLOSED).flatten()
         row_of = dict(zip(self.picture[closed].tolist(), closed.tolist(), strict=True))
         pictures = self.picture[self.truths].tolist()
         self.shut = torch.tensor([row_of.get(p, -1) for p in pictures])  # -1: there is none
-        with_truth = set(self.picture[opened].tolist())
-        alone = torch.tensor([p not in with_truth for p in self.picture[closed].tolist()])
-        self._only_closed = closed[alone] if len(closed) else closed
+        with_truth = set(self.picture[state == OPEN].tolist())
+        alone = [p not in with_truth for p in self.picture[closed].tolist()]
+        self._only_closed = closed[torch.tensor(alone, dtype=torch.bool)]
+
+    def _sorted(self, chosen: Tensor) -> Tensor:
+        """The chosen rows, by person."""
+        rows = torch.nonzero(chosen).flatten()
+        return rows[self.person[rows].argsort(stable=True)]
 
     def exemplars(self, truths: Tensor, drawn: Tensor) -> Tensor:
-        """Rows of other pictures of the persons of some truths; ``drawn`` in [0, 1) chooses."""
-        first, count = self._first[truths], self._count[truths]
-        step = 1 + (drawn * (count - 1)).long()
-        return self.truths[first + (truths - first + step) % count]
+        """Rows of exemplars of the persons of some truths, in other pictures.
+
+        ``drawn``, in [0, 1), chooses among them.
+        """
+        return self._nth(truths, (drawn * self._others[truths]).long())
+
+    def _nth(self, truths: Tensor, number: Tensor) -> Tensor:
+        first, own = self._first[truths], self._own[truths]
+        # From the truth itself, where it is an exemplar, once around the person's.
+        start = torch.where(own >= 0, own - first + 1, torch.zeros_like(own))
+        return self._exemplars[first + (start + number) % self._count[truths]]
 
     def cases(self, count: int | None = None) -> dict[str, Tensor]:
-        """Every truth beside every other picture of its person, ``count`` of them at most.
+        """Every truth beside every exemplar of its person, ``count`` of them at most.
 
-        uint8 ``exemplar``, ``truth``, ``input`` (with closed eyes where known), int64 ``person``.
+        uint8 ``exemplar``, ``truth``, ``input`` (with closed eyes where known), ``sound`` where
+        there is some, and int64 ``person`` and ``row``, of the truth.
         """
-        ones, others = [], []
-        for number, (first, n) in enumerate(
-            zip(self._first.tolist(), self._count.tolist(), strict=True)
-        ):
-            others += [other for other in range(first, first + n) if other != number]
-            ones += [number] * (n - 1)
-        one, other = (torch.tensor(numbers[:count]) for numbers in (ones, others))
+        one = torch.arange(len(self.truths)).repeat_interleave(self._others)[:count]
+        number = torch.cat([torch.arange(n) for n in self._others.tolist()])[:count]
         truth, shut = self.truths[one], self.shut[one]
         return {
-            "exemplar": self.images[self.truths[other]],
+            "exemplar": self.images[self._nth(one, number)],
             "truth": self.images[truth],
             "input": self.images[torch.where(shut < 0, truth, shut)],
             "person": self.person[truth],
+            "row": truth,
+            **({} if self.sounds is None else {"sound": self.sounds[truth]}),
         }
 
     def closed_alone(self) -> dict[str, Tensor]:
-        """Windows with closed eyes and no truth, beside every picture with open eyes.
+        """Windows with closed eyes and no truth, beside every exemplar of the person.
 
         uint8 ``exemplar`` and ``input``, int64 ``person``.
         """
         closed, exemplars = [], []
         for row in self._only_closed.tolist():
-            mine = self.truths[self.person[self.truths] == self.person[row]].tolist()
+            mine = self._exemplars[self.person[self._exemplars] == self.person[row]].tolist()
             closed += [row] * len(mine)
             exemplars += mine
         closed, exemplars = (torch.tensor(rows, dtype=torch.long) for rows in (closed, exemplars))
@@ -242,6 +279,8 @@ class RegionLoader:
             }
             sides = {side: self._images[r.to(self._images.device)] for side, r in rows.items()}
             flip = {"flip": batch["flip"]} if "flip" in batch else {}
+            if windows.sounds is not None:
+                sides["sound"] = windows.sounds[truth]
             yield {**sides, "person": windows.person[truth], **flip}
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the exemplar of somebody else, which it has to call false.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -40,6 +41,10 @@ class RegionTranslator(Translator):
     Batches are ``exemplar``, ``truth`` and ``input``, float ``N×C×H×W``, and ``person``, int64
     ``N``. The critic sees ``N×2C×H×W``: a window in front, its exemplar behind. Half of what it has
     to call false is generated, half a truth beside another person's exemplar.
+
+    Where batches hold ``sound``, float ``N×1×H×W``, generator and critic hear it, and that other
+    half is a truth and its exemplar beside another sound. In training sounds vary in loudness by
+    ``loudness`` and are noisy by ``hiss``, standard deviations of a −1 to 1 range.
     """
 
     translators: ClassVar[dict[str, str]] = {"input_to_truth": "generator"}
@@ -58,6 +63,8 @@ class RegionTranslator(Translator):
         schedule: ScheduleFactory | None = None,
         lambda_adversarial: float = 1.0,
         lambda_l1: float = 20.0,
+        loudness: float = 0.12,
+        hiss: float = 0.04,
         clip_gradient: float | None = None,
         channels_last: bool = True,
         seed: int = 0,
@@ -73,6 +80,7 @@ class RegionTranslator(Translator):
         self.region, self.size = region, size
         self.lambda_adversarial = lambda_adversarial
         self.lambda_l1 = lambda_l1
+        self.loudness, self.hiss = loudness, hiss
         # Constants of the region: no part of a checkpoint.
         self.register_buffer("soft", region.soft(size), persistent=False)
         self.register_buffer("hole", region.hole(size), persistent=False)
@@ -94,56 +102,64 @@ class RegionTranslator(Translator):
         """Fill the hole, update the critic once, then the generator once."""
         truth, exemplar = batch["truth"], batch["exemplar"]
         optimizer_g, optimizer_d = self.optimizers()
-        fake = self.fill(batch["input"], exemplar)
+        sound = self._varied(batch.get("sound"))
+        critic = self.discriminator if sound is None else partial(self._critic, sound=sound)
+        fake = self.fill(batch["input"], exemplar, sound)
         real_pair, fake_pair = torch.cat([truth, exemplar], dim=1), torch.cat([fake, exemplar], 1)
         if self.lambda_adversarial:
-            false_pair = self._with_mismatches(real_pair, fake_pair, batch["person"])
+            false_pair = self._with_mismatches(real_pair, fake_pair, batch["person"], sound)
             with self.toggled_optimizer(optimizer_d):
-                terms = self.objective.discriminator(self.discriminator, real_pair, false_pair)
+                terms = self.objective.discriminator(critic, real_pair, false_pair)
                 self.update("discriminator", optimizer_d, terms)
         with self.toggled_optimizer(optimizer_g):
             difference = ((fake - truth).abs() * self.soft).sum() / truth[:, :1].numel()
             l1 = difference / (self.soft.mean() * truth.shape[1])
             terms = {"l1": Term(l1, self.lambda_l1)}
             if self.lambda_adversarial:
-                of_critic = self.objective.generator(self.discriminator, fake_pair, real_pair)
+                of_critic = self.objective.generator(critic, fake_pair, real_pair)
                 value = of_critic["adversarial"].value
                 terms |= of_critic | {"adversarial": Term(value, self.lambda_adversarial)}
             self.update("generator", optimizer_g, terms)
 
-    def fill(self, images: Tensor, exemplar: Tensor) -> Tensor:
+    def fill(self, images: Tensor, exemplar: Tensor, sound: Tensor | None = None) -> Tensor:
         """Windows with the region generated; float ``[-1, 1]`` in and out."""
-        made = self.change(images, exemplar).of(exemplar)
+        made = self.change(images, exemplar, sound).of(exemplar)
         return images * (1 - self.soft) + made * self.soft
 
-    def change(self, images: Tensor, exemplar: Tensor) -> Change:
-        """What the exemplar has to become to fit into the hole of ``images``, both float."""
-        made = self.generator(self._seen(images, exemplar)).float()
+    def change(self, images: Tensor, exemplar: Tensor, sound: Tensor | None = None) -> Change:
+        """What the exemplar has to become to fit into the hole of ``images``, all float."""
+        heard = [] if sound is None else [sound]
+        made = self.generator(self._seen(images, exemplar), *heard).float()
         return Change(made[:, -1:], made[:, :-1])
 
     def _seen(self, images: Tensor, exemplar: Tensor) -> Tensor:
         hole = self.hole.expand(len(images), -1, -1, -1)
         return torch.cat([images * (1 - hole), hole, exemplar], dim=1)
 
-    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor]]:
-        """Training windows with their exemplars."""
+    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor, ...]]:
+        """Training windows with their exemplars, and their sounds where there are some."""
         if network == "generator":
             batches, size = TYPICAL
             cases = self.trainer.datamodule.split("train").cases(batches * size)
-            for pair in zip(cases["input"].split(size), cases["exemplar"].split(size), strict=True):
-                yield (self._seen(*(to_float(side.to(self.device)) for side in pair)),)
+            sides = [cases[k].split(size) for k in ("input", "exemplar", "sound") if k in cases]
+            for given in zip(*sides, strict=True):
+                images, exemplar, *sound = (to_float(side.to(self.device)) for side in given)
+                yield (self._seen(images, exemplar), *sound)
 
-    def retouch(self, images: Tensor, exemplar: Tensor) -> Tensor:
+    def retouch(self, images: Tensor, exemplar: Tensor, sound: Tensor | None = None) -> Tensor:
         """Uint8 windows ``N×C×H×W`` in and out: outside of the region every bit is the input's."""
-        images, exemplar = images.to(self.device), exemplar.to(self.device)
+        given = [images, exemplar, *([] if sound is None else [sound])]
+        images, *others = (each.to(self.device) for each in given)
         with evaluating(self), torch.no_grad():
-            made = to_uint8(self.fill(to_float(images), to_float(exemplar)))
+            made = to_uint8(self.fill(to_float(images), *map(to_float, others)))
         return torch.where(self.soft > 0, made, images)
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Retouch windows with their exemplars behind, ``N×2C×H×W``."""
-        self.network(direction)
-        return self.retouch(*images.chunk(2, dim=1))
+        silence = None
+        if self.network(direction).hears:
+            silence = torch.zeros(len(images), 1, 32, 32, dtype=torch.uint8)
+        return self.retouch(*images.chunk(2, dim=1), silence)
 
     def input_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:  # noqa: ARG002
         """A window and its exemplar."""
@@ -155,15 +171,32 @@ class RegionTranslator(Translator):
         """Pictures of uint8 windows, a named column each."""
         seen = sides["input"]
         pasted = torch.where(self.soft.cpu() > 0.5, exemplar, seen)
-        made = self.retouch(seen, exemplar).cpu()
+        made = self.retouch(seen, exemplar, sides.get("sound")).cpu()
         columns = {"exemplar": exemplar, "input": seen, "pasted": pasted}
         return {"input_to_truth": columns | {"generated": made, "truth": truth}}
 
-    def _with_mismatches(self, real_pair: Tensor, fake_pair: Tensor, person: Tensor) -> Tensor:
-        """Generated pairs; in every other one a truth beside a stranger's exemplar instead."""
+    def _critic(self, pairs: Tensor, sound: Tensor) -> Tensor:
+        return self.discriminator(pairs, sound)
+
+    def _varied(self, sound: Tensor | None) -> Tensor | None:
+        """Sounds louder or quieter, and noisy."""
+        if sound is None:
+            return None
+        louder = torch.randn(len(sound), 1, 1, 1, generator=self.noise, device=self.device)
+        noise = torch.randn(sound.shape, generator=self.noise, device=self.device)
+        return sound + self.loudness * louder + self.hiss * noise
+
+    def _with_mismatches(
+        self, real_pair: Tensor, fake_pair: Tensor, person: Tensor, sound: Tensor | None
+    ) -> Tensor:
+        """Generated pairs; in every other one a truth beside a stranger's exemplar instead.
+
+        Where there is sound, a stranger's truth and exemplar stand beside it.
+        """
         truth, exemplar = real_pair.chunk(2, dim=1)
         stranger, found = strangers(person)
-        mismatched = torch.cat([truth, exemplar[stranger]], dim=1)
+        shown = truth if sound is None else truth[stranger]
+        mismatched = torch.cat([shown, exemplar[stranger]], dim=1)
         every_other = torch.arange(len(person), device=person.device) % 2 == 1
         return torch.where((every_other & found)[:, None, None, None], mismatched, fake_pair)
 

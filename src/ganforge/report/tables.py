@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from rich.table import Table
 
+from ganforge.commands.report import LIPS
 from ganforge.metrics.comparison import REAL
 from ganforge.metrics.protocol import Score
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
 
 
-REGION = ("region_psnr", "own_better", "eyes_opened")
+REGION = ("region_psnr", "own_better", "eyes_opened", *LIPS)
 
 
 HIGHER = ("is", *SIMILAR, *REGION, "precision", "recall", "density", "coverage", "class_accuracy")

@@ -9,7 +9,9 @@ from rich.table import Table
 from torch import Tensor
 
 from ganforge.config.build import build
+from ganforge.data.lips import CLASSES, THOUSAND
 from ganforge.data.regions import Windows
+from ganforge.metrics.lips import lip_reader, read, sync
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
 from ganforge.metrics.scorer import library_versions
@@ -24,7 +26,8 @@ from ganforge.utils.ranks import world
 from ganforge.utils.terminal import shown, terminal
 
 BATCH = 100
-GENERATED = "generated"
+LATE = 3  # frames that a sound is moved by, to see whether the lips follow
+GENERATED, STRANGE = "generated", "of a stranger"
 
 
 def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
@@ -44,20 +47,26 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     data = build_data(loaded, config.data_path)
     cases = data.split(split).cases(config.n)
     columns = _columns(loaded.module, cases)
+    lips, what = None, "exemplar"
+    if "sound" in cases:
+        what = "sound"
+        lips = LipsFigures.of(loaded.module, data, split, cases, columns)
     soft, truth = loaded.module.soft.cpu(), cases["truth"]
     found = {name: quality(images, truth, soft) for name, images in columns.items()}
     template = _template(config, loaded, data, split, len(truth))
     tables = {name: _scores(template, measured) for name, measured in found.items()}
-    own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, "a stranger's"))
+    own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, STRANGE))
     better = (own < other).float().mean().item()
     console = terminal()
     title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
     console.print(f"{title}: inside the region, {len(truth)} cases of {split}", style="bold")
     console.print(_table(tables))
     console.print(
-        f"own exemplar nearer to the truth than a stranger's: {better:.1%} of cases",
+        f"own {what} nearer to the truth than a stranger's: {better:.1%} of cases",
         soft_wrap=True,
     )
+    for line in lips.told if lips else []:
+        console.print(line)
     opened = _opened(loaded, data.split(split))
     for line in opened.told:
         console.print(line, soft_wrap=True)
@@ -65,10 +74,78 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
         replace(score, details=tuple((name, rows[i].value) for name, rows in tables.items()))
         for i, score in enumerate(tables[GENERATED])
     ]
-    more = {"own_better": better} | ({} if opened.share is None else {"eyes_opened": opened.share})
+    more = {"own_better": better} | (lips.values if lips else {})
+    more |= {} if opened.share is None else {"eyes_opened": opened.share}
     records += [replace(template, metric=name, value=value) for name, value in more.items()]
     path = write_scores(records, loaded.place("evaluations"), config.output)
     console.print(f"written to {shown(path)}", soft_wrap=True)
+
+
+class LipsFigures(NamedTuple):
+    """How well generated lips follow the sound, for the record, and tables that tell it."""
+
+    values: dict[str, float]
+    told: list[Table | str]
+
+    @classmethod
+    def of(
+        cls,
+        module: Any,
+        data: Any,
+        split: str,
+        cases: dict[str, Tensor],
+        columns: dict[str, Tensor],
+    ) -> "LipsFigures":
+        """Read the lips of videos: true ones, generated ones, and those of a sound that is late."""
+        train, test = data.split("train"), data.split(split)
+        path = data.folder / "weights" / f"lips-{data.content_hash('train')[:16]}.safetensors"
+        reader = lip_reader(train.images, _lips_of(train.attributes), path)
+        rows = test.attributes[cases["row"]]
+        truth, video = _lips_of(rows), cases["person"]
+        bilabial, new = rows[:, 6].bool(), rows[:, 7].bool()
+        centres = torch.tensor([(m.opening, m.width, m.teeth) for m in CLASSES.values()])
+        late = cases["sound"].roll(LATE, 0)
+        shown = {
+            "true frames": cases["truth"],
+            GENERATED: columns[GENERATED],
+            f"{LATE} frames late": _made(module, cases["input"], cases["exemplar"], late),
+            "exemplar": cases["exemplar"],
+        }
+        table = Table()
+        table.add_column("lips")
+        for name in ("classes ↑", "opening ↑", "width ↑", "shut in p, b, m ↑"):
+            table.add_column(name, justify="right")
+        values, told = {}, [table]
+        for voice, chosen in (("known", ~new), ("new", new)):
+            for name, images in shown.items():
+                found = sync(
+                    read(reader, images[chosen]), truth[chosen], video[chosen], bilabial[chosen],
+                    centres,
+                )  # fmt: skip
+                table.add_row(
+                    f"{name}, {voice} voice", f"{found.classes:.1%}", f"{found.opening:.2f}",
+                    f"{found.width:.2f}", f"{found.shut:.0%}",
+                )  # fmt: skip
+                if name == GENERATED or "late" in name:
+                    wanted = 0 if name == GENERATED else LATE
+                    hits = sum(lag == wanted for lag in found.lags)
+                    told.append(
+                        f"{name}, {voice} voice: {wanted:+d} frames behind the sound in {hits} of "
+                        f"{len(found.lags)} videos"
+                    )
+                if name == GENERATED:
+                    values |= {
+                        f"lips_classes_{voice}_": found.classes,
+                        f"lips_opening_{voice}_": found.opening,
+                        f"lips_width_{voice}_": found.width,
+                        f"lips_shut_{voice}_": found.shut,
+                    }
+        return cls(values, told)
+
+
+def _lips_of(attributes: Tensor) -> Tensor:
+    """Opening, width and teeth of rows, ``N×3``."""
+    return attributes[:, 3:6].float() / THOUSAND
 
 
 class Opened(NamedTuple):
@@ -120,20 +197,32 @@ def _columns(module: Any, cases: dict[str, Tensor]) -> dict[str, Tensor]:
     seen, exemplar = cases["input"], cases["exemplar"]
     soft, hole = module.soft.cpu(), module.hole.cpu()
     stranger, _ = strangers(cases["person"])
+    pasted = {
+        "pasted, matched": blend(seen, match_colours(exemplar, seen, hole), soft),
+        "pasted": blend(seen, exemplar, soft),
+    }
+    if "sound" in cases:  # the input is the truth, with its mouth hidden
+        sound = cases["sound"]
+        return {
+            GENERATED: _made(module, seen, exemplar, sound),
+            STRANGE: _made(module, seen, exemplar, sound[stranger]),
+            **pasted,
+        }
+    untouched = {} if torch.equal(seen, cases["truth"]) else {"untouched": seen}
     mean = exemplar.float().mean(0, keepdim=True).round().byte().expand_as(exemplar)
     return {
         GENERATED: _made(module, seen, exemplar),
-        "a stranger's": _made(module, seen, exemplar[stranger]),
+        STRANGE: _made(module, seen, exemplar[stranger]),
         "mean exemplar": _made(module, seen, mean),
-        "pasted, matched": blend(seen, match_colours(exemplar, seen, hole), soft),
-        "pasted": blend(seen, exemplar, soft),
-        "untouched": seen,
+        **pasted,
+        **untouched,
     }
 
 
-def _made(module: Any, seen: Tensor, exemplar: Tensor) -> Tensor:
-    batches = zip(seen.split(BATCH), exemplar.split(BATCH), strict=True)
-    return torch.cat([module.retouch(one, other).cpu() for one, other in batches])
+def _made(module: Any, *sides: Tensor) -> Tensor:
+    """Retouched windows, of inputs, exemplars and, where there are some, sounds."""
+    batches = zip(*(side.split(BATCH) for side in sides), strict=True)
+    return torch.cat([module.retouch(*batch).cpu() for batch in batches])
 
 
 def _template(config: DictConfig, loaded: LoadedRun, data: Any, split: str, count: int) -> Score:
