@@ -165,6 +165,10 @@ class RegionTranslator(Translator):
         """A window and its exemplar."""
         return 2 * data["channels"], *self.region.shape(self.size)
 
+    def output_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:  # noqa: ARG002
+        """A window."""
+        return data["channels"], *self.region.shape(self.size)
+
     def panels(
         self, exemplar: Tensor, truth: Tensor, **sides: Tensor
     ) -> dict[str, dict[str, Tensor]]:

@@ -35,7 +35,11 @@ class Translator(AdversarialModule):
 
     def input_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:
         """``C×H×W`` of what ``translate`` takes, by the settings of the training data."""
-        return data["channels_a" if direction[0] == "a" else "channels"], data["size"], data["size"]
+        return _shape(direction[0], data)
+
+    def output_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:
+        """``C×H×W`` of what it makes of that."""
+        return _shape(direction[-1], data)
 
     def network(self, direction: str) -> nn.Module:
         """The generator of one direction; a ValueError names those there are."""
@@ -66,3 +70,8 @@ class Translator(AdversarialModule):
         mode = "reflect" if down < height and right < width else "replicate"
         padded = F.pad(images, (0, right, 0, down), mode=mode)
         return network(padded)[..., :height, :width]
+
+
+def _shape(side: str, data: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of one image of a domain, a or b."""
+    return data["channels_a" if side == "a" else "channels"], data["size"], data["size"]

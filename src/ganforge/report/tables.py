@@ -5,19 +5,17 @@ from dataclasses import replace
 
 from rich.table import Table
 
-from ganforge.commands.report import LIPS
 from ganforge.metrics.comparison import REAL
 from ganforge.metrics.protocol import Score
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
-
-
+LIPS = tuple(
+    f"lips_{what}_{voice}_"
+    for what in ("classes", "opening", "width", "shut")
+    for voice in ("known", "new")
+)
 REGION = ("region_psnr", "own_better", "eyes_opened", *LIPS)
-
-
 HIGHER = ("is", *SIMILAR, *REGION, "precision", "recall", "density", "coverage", "class_accuracy")
-
-
 BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 

@@ -194,12 +194,10 @@ def _makes_images(module: Any, config: DictConfig) -> bool:
         if not isinstance(module, Translator):
             z = module.draw_latents(1, picture_rng(0))
             return list(module.generate(z, module.draw_labels(1, 0)).shape[1:]) == list(data.shape)
-        depth = {"a": data.channels_a, "b": data.channels}
         with torch.random.fork_rng(devices=[]):
             for way in module.translators:
-                here, there = (depth[side] for side in way.split("_to_"))
-                image = torch.zeros(1, here, data.size, data.size, dtype=torch.uint8)
-                if module.translate(image, way).shape != (1, there, data.size, data.size):
+                image = torch.zeros(1, *module.input_shape(way, data), dtype=torch.uint8)
+                if module.translate(image, way).shape[1:] != module.output_shape(way, data):
                     return False
     except (
         AttributeError,
