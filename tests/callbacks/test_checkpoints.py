@@ -20,8 +20,8 @@ class Planned:
     def __init__(self, values, make):
         self.values, self.make = values, make
 
-    def score(self, fakes, origin):
-        return [self.make(self.values[origin.step], origin.step)]
+    def attempt(self, fakes, origin):
+        return [self.make(self.values[origin.step], origin.step)], []
 
 
 def run(values, tiny_gan, tiny_data, tiny_trainer, image_quality, fake_score, folder, **options):

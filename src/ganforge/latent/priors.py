@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ganforge.utils.seeds import torch_rng
+
 STYLES = 10_000  # styles that the mean and the spread of a mapped prior are taken from
 
 
@@ -125,7 +127,7 @@ class Mapped:
 
     @cached_property
     def _styles(self) -> Tensor:
-        return self.draw(STYLES, torch.Generator().manual_seed(0)).cpu()
+        return self.draw(STYLES, torch_rng(0, 0, "styles")).cpu()
 
     @cached_property
     def mean(self) -> Tensor:
