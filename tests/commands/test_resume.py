@@ -199,7 +199,7 @@ def test_a_run_without_a_checkpoint_begins_anew_in_its_folder(short):
     [
         (["resume=outputs/nothing"], "outputs/nothing is not a run"),
         (["resume="], "resume= is empty: give a path"),
-        (["resume=outputs/short", "-m"], "leave --multirun away"),
+        (["resume=outputs/short", "-m"], "remove --multirun"),
         (["resume=outputs/short", "resume.allow_chang=[x]"], "did you mean 'resume.allow_change'"),
     ],
 )

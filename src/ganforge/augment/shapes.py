@@ -8,5 +8,5 @@ def need_images(samples: Tensor, augmentation: nn.Module) -> None:
     if samples.dim() != 4:
         raise ValueError(
             f"{type(augmentation).__name__} changes images, and the data are points of "
-            f"{samples[0].numel()} numbers: leave augment, or regularizer=[consistency], out"
+            f"{samples[0].numel()} numbers: remove augment, or regularizer=[consistency]"
         )

@@ -42,7 +42,7 @@ class ImageQuality(ScoreHistory):
         if not metrics or isinstance(metrics[0], InceptionScore):
             raise ValueError(
                 "the first of callbacks.image_quality.metrics decides which checkpoint is best: "
-                "put one there of which less is better, such as ganforge.metrics.scores.FID"
+                "put one there where lower is better, such as ganforge.metrics.scores.FID"
             )
         self.features = features
         self.cache_dir = cache_dir

@@ -36,7 +36,7 @@ class ScoreHistory(Judge):
         self.left_out: list[str] = []
 
     def measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Score]:
-        """Score the model: the first score, of which less is better, is the monitored one."""
+        """Score the model: the first score, where lower is better, is the monitored one."""
         raise NotImplementedError
 
     @property

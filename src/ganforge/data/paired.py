@@ -121,7 +121,7 @@ class PairedFolder:
         if all_grey(self._listing, names):
             raise UserError(
                 f"Every image of the side {self._side} in '{self._path}' is grey, such as "
-                f"'{names[0]}', but is to have 3 channels: set data.channels_a=1 to translate from "
+                f"'{names[0]}', but must have 3 channels: set data.channels_a=1 to translate from "
                 "grey, data.channels=1 to translate to grey."
             )
         self._colour_checked = True

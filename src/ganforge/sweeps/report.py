@@ -112,7 +112,7 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
     if states["failed"] == len(sweep.jobs):
         return (
             f"all {len(sweep.jobs)} jobs failed, the first one by: {sweep.jobs[0].record.told}; "
-            f"mend the cause, then run {resume}"
+            f"fix the cause, then run {resume}"
         )
     if states["done"] < len(sweep.jobs):
         console.print("\nNext", style="bold")

@@ -33,9 +33,7 @@ def pick_device(name: str = "auto") -> torch.device:
                 raise RuntimeError("meta holds no numbers")
             return device
         except (RuntimeError, AssertionError, TypeError, ImportError) as error:
-            raise UserError(
-                f"device={name} is not to be had here: choose auto, cpu or cuda"
-            ) from error
+            raise UserError(f"device {name} is not available: choose auto, cpu or cuda") from error
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
 

@@ -14,7 +14,7 @@ from ganforge.utils.runs import Run
 
 
 def job(folder: str) -> None:
-    """Train; an error is put down in ``outcome.json`` before it ends the process.
+    """Train; an error is recorded in ``outcome.json`` before it ends the process.
 
     Nothing is composed here, and none of the sweep's arguments are on this process's command line:
     what Lightning may start further from it is the same job.

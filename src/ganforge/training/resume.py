@@ -54,7 +54,7 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
     if not asked:
         return words
     if any(word in MULTIRUN for word in words):
-        raise UserError("resume= goes on with one run: leave --multirun away")
+        raise UserError("resume= continues a single run: remove --multirun")
     if asked == ["resume.auto=true"]:
         folder = _folder_to_continue(words)
         return words if folder is None else [*words, *_into(folder)]

@@ -22,7 +22,7 @@ class Vitals:
         movement: how far samples of fixed latents moved since the last look, in the same unit.
         memory: how much of its verdict on training images the critic denies unseen real ones: 0 is
             none, 1 is all of it (the r_v of Karras et al. 2020, ADA, eq. 1).
-        score: the monitored score, of which less is better (FID, L1 of pairs, W1 of points), in a
+        score: the monitored score, where lower is better (FID, L1 of pairs, W1 of points), in a
             record of its own at the step that it is of.
         terms: the generator's other terms (cycle, identity, L1) by name.
 
