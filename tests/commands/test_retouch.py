@@ -1,4 +1,5 @@
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from ganforge.data.faces import Landmarks
 from ganforge.data.people import Person, random_pose
+from ganforge.retouch.film import open_film
 from ganforge.retouch.marks import is_marked
 from ganforge.retouch.work import Retoucher
 from ganforge.trained.load import load_run
@@ -262,3 +264,76 @@ def test_other_models_do_not_retouch(album, tmp_path, capsys):
     gan = tiny_run(["experiment=gaussian1d", "debug=fast", "logger=[]"], tmp_path / "gan")
     assert retouched(gan, album, tmp_path / "out") == 2
     assert "train one with model=region" in capsys.readouterr().err
+
+
+# Mouths
+
+TINY_MOUTHS = [
+    "experiment=mouth_avatars", "debug=fast", "logger=[]", "trainer.accelerator=cpu",
+    "data.source.train_count=8", "data.source.test_count=3", "data.source.sentences=2",
+    "data.source.workers=1", "data.batch_size=4", "model.generator.width=4",
+    "model.discriminator.width=4", "callbacks.translation_grid.rows=2",
+]  # fmt: skip
+needs_speech = pytest.mark.skipif(
+    find_spec("espeakng_loader") is None or find_spec("imageio_ffmpeg") is None,
+    reason="eSpeak NG or ffmpeg is not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def mouths(tmp_path_factory):
+    """A generator of mouths after two steps."""
+    return tiny_run(TINY_MOUTHS, tmp_path_factory.mktemp("mouths") / "run")
+
+
+@needs_speech
+def test_evaluation_reads_lips(mouths, tmp_path, capsys):
+    output = tmp_path / "scores.json"
+    assert ganforge("evaluate", f"run={mouths}", f"output={output}", "checkpoint=last") == 0
+    metrics = {record["metric"] for record in json.loads(output.read_text())}
+    assert {"region_l1_", "own_better", "lips_classes_known_", "lips_shut_new_"} <= metrics
+    said = capsys.readouterr().out
+    assert "true frames, known voice" in said
+    assert "own sound nearer to the truth" in said
+    assert "3 frames late, new voice: +3 frames behind the sound in" in said
+
+
+@needs_speech
+def test_words_become_a_film(mouths, album, tmp_path, capsys):
+    words = ["say=hello there", "exemplar=null", "lossless=true"]
+    assert retouched(mouths, album, tmp_path, "eyes/a.png", "eyes/a.png", *words) == 0
+    assert "1 film retouched by step 2, marked as synthetic" in capsys.readouterr().out
+    frames = [np.asarray(frame) for frame in open_film(tmp_path / "a.mkv").frames()]
+    assert 10 < len(frames) < 60
+    before = np.asarray(Image.open(album / "eyes/a.png"))
+    changed = np.stack([(frame != before).any(2) for frame in frames])
+    assert 0.01 < changed.mean() < 0.3
+    assert not changed[:, : int(random_pose(np.random.default_rng(1)).eyes(160)[0][1])].any()
+
+
+@needs_speech
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["exemplar=null"], "moves a mouth to a sound"),
+        (["say=hello", "sound={album}/a.wav"], "moves a mouth to a sound"),
+        (["sound={album}/none.wav"], "is no file"),
+        (["say=hello", "face=all"], "one mouth"),
+        (["say=hello", "input={album}/in"], "neither a film nor a photo"),
+        (["say=hello", "voice=nobody"], "no voice nobody"),
+    ],
+)
+def test_what_a_mouth_cannot_say_is_one_sentence(words, sentence, mouths, album, tmp_path, capsys):
+    words = [word.format(album=album) for word in words]
+    assert retouched(mouths, album, tmp_path / "out", "eyes/a.png", "eyes/a.png", *words) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_eyes_needs_an_exemplar_and_hears_nothing(run, album, tmp_path, capsys):
+    for words, sentence in (
+        (["exemplar=null"], "exemplar=PHOTO"),
+        (["say=hello"], "hears nothing"),
+    ):
+        assert retouched(run, album, tmp_path / "o", "in/closed.png", "eyes/a.png", *words) == 2
+        assert sentence in capsys.readouterr().err

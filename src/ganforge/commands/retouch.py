@@ -1,13 +1,19 @@
-"""``ganforge retouch``: a region of photos generated after another photo of the same person."""
+"""``ganforge retouch``: a region of photos or films generated after an exemplar."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 
 from ganforge.config.build import build
-from ganforge.data.faces import Landmarks
+from ganforge.data.faces import FaceFinder, Landmarks
+from ganforge.data.sound import resampled
+from ganforge.data.speech import speak
 from ganforge.models.region import RegionTranslator
 from ganforge.retouch.choose import check_which
+from ganforge.retouch.film import read_sound
+from ganforge.retouch.talk import Talker
 from ganforge.retouch.work import Retoucher
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import LoadedRun, load_run
@@ -16,35 +22,89 @@ from ganforge.utils.terminal import shown, terminal
 
 
 def retouch(config: DictConfig) -> None:
-    """Retouch a photo or every photo of a folder, and say what became of them."""
-    source, exemplar, output = (
-        Path(config[key]).expanduser() for key in ("input", "exemplar", "output")
-    )
-    _check(config, source, output)
+    """Open eyes in a photo or a folder of photos, or move a mouth to a sound."""
+    _check(config)
     loaded = _load(config)
+    finder = Landmarks(config.landmarks) if config.landmarks else build(config.finder)
+    if loaded.module.generator.hears:
+        _speak(config, loaded, finder)
+    else:
+        _open_eyes(config, loaded, finder)
+
+
+def _open_eyes(config: DictConfig, loaded: LoadedRun, finder: FaceFinder) -> None:
+    if config.exemplar is None:
+        raise UserError(
+            "exemplar=PHOTO is missing: another photo of the same person, with open eyes"
+        )
+    if config.sound or config.say:
+        raise UserError(
+            f"{loaded.run.folder} opens eyes and hears nothing: leave sound and say out, or take a "
+            "run of experiment=mouth_avatars"
+        )
     judge = build(config.judge) if config.judge else None
     retoucher = Retoucher(
         loaded.module,
-        Landmarks(config.landmarks) if config.landmarks else build(config.finder),
+        finder,
         judge if judge and judge.is_there else None,
         config.face,
         config.exemplar_face,
         config.marks == "on",
     )
+    source, exemplar, output = (_path(config[key]) for key in ("input", "exemplar", "output"))
     done = retoucher.photos(source, exemplar, output)
     for line in done.skipped:
         terminal(stderr=True).print(f"skipped: {line}", soft_wrap=True)
     count = len(done.written) + len(done.skipped)
-    marked = "marked as synthetic" if retoucher.mark else "without a mark"
+    _tell(config, loaded, f"{len(done.written)} of {count} photos", output)
+
+
+def _speak(config: DictConfig, loaded: LoadedRun, finder: FaceFinder) -> None:
+    if config.face == "all":
+        raise UserError("face=all: a sound is said by one mouth, choose which")
+    talker = Talker(
+        loaded.module,
+        finder,
+        config.face,
+        config.exemplar_face,
+        config.marks == "on",
+        config.lossless,
+    )
+    exemplar = None if config.exemplar is None else _path(config.exemplar)
+    source = _path(config.input)
+    if not source.is_file():
+        raise UserError(f"input={source} is neither a film nor a photo")
+    path = talker.speak(source, _samples(config, loaded), exemplar, _path(config.output))
+    _tell(config, loaded, "1 film", path)
+
+
+def _samples(config: DictConfig, loaded: LoadedRun) -> np.ndarray:
+    """What is to be said."""
+    if (config.sound is None) == (config.say is None):
+        raise UserError(
+            f"{loaded.run.folder} moves a mouth to a sound: give one, sound=SPEECH.wav or "
+            "say='some words'"
+        )
+    if config.sound is not None:
+        return read_sound(_path(config.sound))
+    said = speak(str(config.say), config.voice)
+    return resampled(said.samples, said.rate)
+
+
+def _tell(config: DictConfig, loaded: LoadedRun, what: str, where: Path) -> None:
+    marked = "marked as synthetic" if config.marks == "on" else "without a mark"
     terminal().print(
-        f"{len(done.written)} of {count} photos retouched by step {loaded.step}, {marked}, into "
-        f"{shown(output)}",
-        soft_wrap=True,
+        f"{what} retouched by step {loaded.step}, {marked}, into {shown(where)}", soft_wrap=True
     )
 
 
-def _check(config: DictConfig, source: Path, output: Path) -> None:
+def _path(value: Any) -> Path:
+    return Path(str(value)).expanduser()
+
+
+def _check(config: DictConfig) -> None:
     """Raise a UserError for settings that cannot be."""
+    source, output = _path(config.input), _path(config.output)
     check_which("face", config.face)
     check_which("exemplar_face", config.exemplar_face)
     if config.exemplar_face == "all":

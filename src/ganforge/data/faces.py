@@ -43,6 +43,10 @@ class FaceFinder(Protocol):
         """The faces of an RGB image; ``name`` is its file's."""
         ...
 
+    def near(self, image: Image.Image, face: Face) -> Face | None:
+        """The same face in the next frame of a film, or None where it is not to be seen."""
+        ...
+
     def key(self) -> dict[str, Any]:
         """JSON facts that decide what is found."""
         ...
@@ -68,6 +72,10 @@ class Landmarks:
         names = ("/".join(parts[i:]) for i in range(len(parts)))
         faces = next((self._rows[n] for n in names if n in self._rows), [])
         return sorted(faces, key=lambda face: -face.eye_distance)
+
+    def near(self, image: Image.Image, face: Face) -> Face:  # noqa: ARG002
+        """Where it was: a table tells of no movement."""
+        return face
 
     @cached_property
     def _rows(self) -> dict[str, list[Face]]:

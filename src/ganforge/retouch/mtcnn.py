@@ -24,6 +24,7 @@ PACKAGE, VERSION = "facenet_pytorch", "2.6.0"
 LONGEST = 960  # side that pictures are searched at: larger ones are shrunk
 SMALLEST = 20  # pixels of the smallest face there
 THRESHOLDS = (0.6, 0.7, 0.7)  # of the three networks
+AROUND = 2.5  # distances between the eyes that a face of a film is looked for around its last place
 STEP = 0.709  # from one level of the pyramid to the next
 
 
@@ -54,6 +55,17 @@ class MTCNN:
             if left[0] < right[0]:
                 found.append(Face(left, right))
         return sorted(found, key=lambda face: -face.eye_distance)
+
+    def near(self, image: Image.Image, face: Face) -> Face | None:
+        """Search around the last place alone, which takes a fraction of the time."""
+        x, y = (sum(side) / 2 for side in zip(face.left, face.right, strict=True))
+        reach = AROUND * face.eye_distance
+        box = (round(x - reach), round(y - reach), round(x + reach), round(y + reach))
+        found = self("", image.crop(box))
+        if not found:
+            return None
+        places = [Face(*((x + box[0], y + box[1]) for x, y in (f.left, f.right))) for f in found]
+        return min(places, key=lambda place: math.dist(place.left, face.left))
 
     @torch.inference_mode()
     def _search(self, pixels: Tensor) -> Tensor:

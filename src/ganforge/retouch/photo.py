@@ -38,8 +38,8 @@ class Model(Protocol):
     size: int
     device: torch.device
 
-    def change(self, images: Tensor, exemplar: Tensor) -> Change:
-        """What exemplars have to become, of float windows."""
+    def change(self, images: Tensor, exemplar: Tensor, sound: Tensor | None = None) -> Change:
+        """What exemplars have to become, of float windows and, where it hears, sounds."""
         ...
 
 
@@ -72,8 +72,13 @@ class Patch(NamedTuple):
         return out
 
 
-def generate(model: Model, photo: Pictured, exemplar: Pictured) -> Patch:
-    """The region of ``photo``'s face after that of ``exemplar``, at the photo's resolution."""
+def generate(
+    model: Model, photo: Pictured, exemplar: Pictured, sound: Tensor | None = None
+) -> Patch:
+    """The region of ``photo``'s face after that of ``exemplar``, at the photo's resolution.
+
+    ``sound``, uint8 ``1×1×32×32``, is what is heard, for a model that hears.
+    """
     region, shape = model.region, model.region.shape(model.size)
     here, there = (Placement.of(region, p.face.left, p.face.right) for p in (photo, exemplar))
     box = region_box(region, here)
@@ -83,7 +88,8 @@ def generate(model: Model, photo: Pictured, exemplar: Pictured) -> Patch:
         for p, placement in ((photo, here), (exemplar, there))
     ]
     with evaluating(model), torch.no_grad():
-        change = model.change(*windows)
+        heard = [] if sound is None else [to_float(sound.to(model.device))]
+        change = model.change(*windows, *heard)
     x, y = _places(box, here)
     weights = region.weights(x, y)
     aligned = to_float(torch.from_numpy(_aligned(exemplar.image, there, here, box)))

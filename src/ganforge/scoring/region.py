@@ -112,7 +112,7 @@ class LipsFigures(NamedTuple):
             "exemplar": cases["exemplar"],
         }
         table = Table()
-        table.add_column("lips")
+        table.add_column("lips, voice")
         for name in ("classes ↑", "opening ↑", "width ↑", "shut in p, b, m ↑"):
             table.add_column(name, justify="right")
         values, told = {}, [table]
@@ -123,7 +123,7 @@ class LipsFigures(NamedTuple):
                     centres,
                 )  # fmt: skip
                 table.add_row(
-                    f"{name}, {voice} voice", f"{found.classes:.1%}", f"{found.opening:.2f}",
+                    f"{name}, {voice}", f"{found.classes:.1%}", f"{found.opening:.2f}",
                     f"{found.width:.2f}", f"{found.shut:.0%}",
                 )  # fmt: skip
                 if name == GENERATED or "late" in name:
