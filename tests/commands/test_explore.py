@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from ganforge.metrics.cnn import CNNFeatures
+from ganforge.models.translator import Translator
 from ganforge.trained.space import Activations, open_image
 from ganforge.training.fit import train
 from ganforge.utils.errors import UserError
@@ -141,9 +142,9 @@ def test_mistakes_are_one_sentence(
 def test_a_model_without_latents_is_refused_by_name(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ganforge.models.gan import GAN
+    from ganforge.trained import load
 
-    monkeypatch.delattr(GAN, "draw_latents")
+    monkeypatch.setattr(load, "LatentModel", Translator)
     assert explore(run) == 2
     error = capsys.readouterr().err
     assert "holds a GAN, which has no latent space" in error

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganforge.callbacks.ema import averaged
 from ganforge.latent.interpolation import slerp
 from ganforge.metrics.sets import labels_for
+from ganforge.models.latent import LatentModel
 from ganforge.utils.images import grid, save_gif, to_pil
 from ganforge.utils.seeds import torch_rng
 from ganforge.utils.terminal import told_if_slow
@@ -41,7 +42,7 @@ class LatentWalk(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Walk, write and log."""
-        if not trainer.is_global_zero or not hasattr(pl_module, "draw_latents"):
+        if not trainer.is_global_zero or not isinstance(pl_module, LatentModel):
             return
         cells, rng = self.columns * self.rows, torch_rng(self.seed, 0, "walk")
         ends = [pl_module.draw_latents(cells, rng) for _ in range(self.stops)]

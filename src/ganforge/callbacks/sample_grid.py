@@ -52,8 +52,7 @@ class SampleGrid(Periodic):
     def _samples(self, module: LightningModule) -> tuple[int, Tensor]:
         """The number of columns, and the images row by row."""
         rng = torch_rng(self.seed, 0, "sample grid")
-        classes = getattr(module, "num_classes", None)
-        if classes is None:
+        if (classes := module.num_classes) is None:
             return self.columns, module.generate(module.draw_latents(self.columns * self.rows, rng))
         columns = min(classes, 2 * self.columns)
         z = module.draw_latents(self.rows, rng).repeat_interleave(columns, dim=0)

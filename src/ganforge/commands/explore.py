@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 from ganforge.config.build import build
 from ganforge.latent.space import Tool
 from ganforge.report.findings import check_film, write_findings
-from ganforge.trained.load import load_run
-from ganforge.trained.space import build_space, check_latents
+from ganforge.trained.load import load_run, need_latents
+from ganforge.trained.space import build_space
 from ganforge.utils.errors import UserError
 from ganforge.utils.terminal import shown, terminal
 
@@ -21,7 +21,7 @@ def explore(config: DictConfig) -> None:
     check_film(config.film)
     name = config.tool_name
     loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
-    check_latents(loaded)
+    need_latents(loaded)
     tool: Tool = build(config.tool)
     findings = tool(build_space(config, loaded))
     folder = Path(config.output or loaded.place("explore", name))

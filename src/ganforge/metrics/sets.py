@@ -56,9 +56,8 @@ def fake_labels(module: LightningModule, count: int, seed: int) -> Callable[[], 
 
 def labels_for(module: LightningModule, count: int, seed: int) -> tuple[Tensor, ...]:
     """What ``generate`` takes after latents: labels of a conditional model, else nothing."""
-    if getattr(module, "num_classes", None) is None:
-        return ()
-    return (module.draw_labels(count, seed),)
+    labels = module.draw_labels(count, seed)
+    return () if labels is None else (labels,)
 
 
 def targets(data: Any, side: str, split: str, count: int) -> RealImages:

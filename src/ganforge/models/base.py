@@ -1,7 +1,7 @@
 """The training core: alternating updates by manual optimization, and the counters."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -50,6 +50,8 @@ class AdversarialModule(LightningModule):
         channels_last: keep convolutions in the memory format that is faster on most devices.
 
     """
+
+    constants: ClassVar[tuple[str, ...]] = ()  # settings beside the generators that pictures need
 
     def __init__(
         self,
@@ -147,6 +149,10 @@ class AdversarialModule(LightningModule):
         self.noise  # noqa: B018 - takes its state
         set_random_state(state["random"], self.device)
         self.load_state_dict(state["buffers"], strict=False)
+
+    def generators(self) -> dict[str, str]:
+        """By what they make, the names of the networks that a trained model needs."""
+        raise NotImplementedError
 
     @property
     def critiques(self) -> int:

@@ -5,23 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ganforge.losses.objective import AdversarialObjective, Terms, refuse_batch_norm
-from ganforge.models.base import (
-    AdversarialModule,
-    Batch,
-    OptimizerFactory,
-    ScheduleFactory,
-)
+from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
 from ganforge.models.conditioning import classification, critic_of
+from ganforge.models.latent import LatentModel
 from ganforge.utils.errors import UserError
-from ganforge.utils.images import to_uint8
-from ganforge.utils.modes import evaluating
-from ganforge.utils.seeds import numpy_rng, torch_rng
-
-TYPICAL = (4, 128)  # batches of latents, each so large, that stand for all
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Play:
     fake: Tensor | None = None
 
 
-class GAN(AdversarialModule):
+class GAN(LatentModel):
     """Algorithm 1 of Goodfellow et al. 2014; DCGAN is this with convolutional networks.
 
     A batch's ``image`` is float ``[-1, 1]`` and holds ``n_critic`` mini-batches: one for each
@@ -86,7 +76,6 @@ class GAN(AdversarialModule):
         self.generator_batch = generator_batch
         self.num_classes = num_classes
         self.classifier_weight = classifier_weight
-        self.class_shares: list[float] | None = None  # of the training data, known with it
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The generator and the discriminator."""
@@ -128,18 +117,6 @@ class GAN(AdversarialModule):
             return [(part, None) for part in images]
         return zip(images, batch["label"].chunk(self.n_critic), strict=True)
 
-    def typical_inputs(self, network: str) -> Iterator[tuple[Tensor, ...]]:
-        """Latents of the generator, with classes that are as frequent as in the data."""
-        if network != "generator":
-            return
-        rng = torch_rng(self.seed, 0, "typical inputs")
-        batches, size = TYPICAL
-        labels = self.draw_labels(batches * size, self.seed)
-        for batch in range(batches):
-            z = self.draw_latents(size, rng).to(self.device)
-            part = slice(batch * size, (batch + 1) * size)
-            yield (z,) if labels is None else (z, labels[part].to(self.device))
-
     def plays(self, real: Tensor, labels: Tensor | None = None) -> list[Play]:
         """A mini-batch and its latents in ``accumulate`` parts."""
         if len(real) % self.accumulate:
@@ -156,9 +133,6 @@ class GAN(AdversarialModule):
         if play.fake is not None:
             return play.fake
         return self._synthesise(play.z, play.labels)
-
-    def _synthesise(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return self.generator(z) if labels is None else self.generator(z, labels)
 
     def _judge(self, plays: list[Play]) -> Iterator[Terms]:
         critics = [critic_of(self.discriminator, play.labels) for play in plays]
@@ -204,36 +178,6 @@ class GAN(AdversarialModule):
         if self.num_classes is not None:
             checkpoint["ganforge"]["classes"] = self._class_names()
             checkpoint["ganforge"]["class_shares"] = self.class_shares
-
-    def draw_latents(self, count: int, rng: torch.Generator) -> Tensor:
-        """``count×latent_dim`` standard normal latents from ``rng``, on its device."""
-        return torch.randn(count, self.latent_dim, generator=rng, device=rng.device)
-
-    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples of latents in evaluation mode: uint8 ``N×C×H×W``, or float points ``N×D``.
-
-        ``labels``, int64 ``N``, are those of a conditional model: chosen, or of ``draw_labels``.
-        """
-        if self.num_classes is None and labels is not None:
-            raise ValueError("the model is unconditional: it knows no labels")
-        if self.num_classes is not None and labels is None:
-            raise ValueError("the model is conditional: choose labels, or take draw_labels")
-        labels = None if labels is None else labels.to(self.device)
-        with evaluating(self.generator), torch.no_grad():
-            samples = self._synthesise(z.to(self.device), labels)
-        return to_uint8(samples) if samples.dim() == 4 else samples.float()
-
-    def draw_labels(self, count: int, seed: int) -> Tensor | None:
-        """Labels int64 ``count``, as often as the training data has them; None: there are none.
-
-        They come from a generator of their own, so that latents are those of any model.
-        """
-        if self.num_classes is None:
-            return None
-        shares = torch.tensor(self.class_shares or [1.0] * self.num_classes, dtype=torch.float64)
-        rng = numpy_rng(seed, 0, "labels")
-        ends = (shares / shares.sum()).cumsum(0)[:-1]
-        return torch.bucketize(torch.from_numpy(rng.random(count)), ends, right=True)
 
 
 def _times(count: int, samples: Tensor | None) -> Tensor | None:

@@ -21,8 +21,11 @@ class Translator(AdversarialModule):
     """
 
     translators: dict[str, str]
-    constants: ClassVar[tuple[str, ...]] = ()  # settings beside the networks that translations need
     usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
+
+    def generators(self) -> dict[str, str]:
+        """One a direction."""
+        return self.translators
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
         """Translate uint8 ``N×C×H×W`` of any height and width to uint8; no gradient, no state.

@@ -54,10 +54,9 @@ def model_card(card: Card) -> str:
 def _summary(loaded: LoadedRun) -> str:
     module, config = loaded.module, loaded.config
     shape = "×".join(map(str, config.data.shape))
-    networks = getattr(module, "translators", {"images from latents": "generator"})
     rows = [
         f"| {task} | `{type(getattr(module, name)).__name__}`, {_count(module, name)} parameters |"
-        for task, name in networks.items()
+        for task, name in module.generators().items()
     ]
     what = f"`{type(module).__name__}` trained with ganforge on `{config.data.name}`"
     weights = "averaged (EMA)" if loaded.ema else "last, not averaged"

@@ -45,8 +45,7 @@ def _of_bundle(path: Path) -> bool:
 def portable(loaded: LoadedRun) -> DictConfig:
     """What a bundle says of a run: resolved, without what only training needs, and no paths."""
     module, plain = loaded.module, _plain(loaded.config.model)
-    needed = {*getattr(module, "translators", {"": "generator"}).values()}
-    needed |= {*getattr(module, "constants", ())}
+    needed = {*module.generators().values(), *module.constants}
     for key, value in plain.items():
         if isinstance(value, dict) and key not in needed:
             layer = isinstance(getattr(module, key, None), nn.Module)

@@ -18,7 +18,7 @@ def refuse_broken(loaded: LoadedRun) -> None:
         if not images.isfinite().all():
             raise UserError(f"{loaded.run.folder} makes pixels that are NaN or infinity: {remedy}")
 
-    for name in getattr(loaded.module, "translators", {"": "generator"}).values():
+    for name in loaded.module.generators().values():
         network = getattr(loaded.module, name)
         state = network.state_dict().items()
         bad = [key for key, t in state if t.is_floating_point() and not t.isfinite().all()]

@@ -36,7 +36,7 @@ def class_number(loaded: LoadedRun, wanted: object) -> int | None:
     """The number of a class given by number or name; a UserError lists those there are."""
     if wanted is None:
         return None
-    count, names = getattr(loaded.module, "num_classes", None), loaded.classes
+    count, names = loaded.module.num_classes, loaded.classes
     if count is None:
         raise UserError(
             f"{loaded.run.folder} holds an unconditional model, which knows no class {wanted}: "

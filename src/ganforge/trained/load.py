@@ -14,6 +14,7 @@ from ganforge.config.build import build, build_bundled
 from ganforge.config.checks import check_settings
 from ganforge.config.reading import read_yaml
 from ganforge.config.trust import need_trust
+from ganforge.models.latent import LatentModel
 from ganforge.models.translator import Translator
 from ganforge.trained.bundle import is_bundle, read_bundle
 from ganforge.utils.errors import DamagedFileError, UserError
@@ -243,9 +244,9 @@ def _with_files(node: Any) -> Iterator[tuple[DictConfig, str]]:
 
 def need_latents(loaded: LoadedRun) -> None:
     """Raise a UserError unless the run's model makes images from latents."""
-    if not hasattr(loaded.module, "draw_latents"):
-        raise UserError(
-            f"{loaded.run.folder} holds a {type(loaded.module).__name__}, which has no latent space"
-        )
+    hint = "it needs a model that makes images from latents, such as model=gan or model=dcgan"
+    if not isinstance(loaded.module, LatentModel):
+        model = type(loaded.module).__name__
+        raise UserError(f"{loaded.run.folder} holds a {model}, which has no latent space: {hint}")
     if len(loaded.config.data.shape) != 3:
-        raise UserError(f"{loaded.run.folder} generates points, not images")
+        raise UserError(f"{loaded.run.folder} generates points, not images: {hint}")

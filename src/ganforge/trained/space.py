@@ -23,16 +23,6 @@ from ganforge.trained.load import LoadedRun, build_data
 from ganforge.utils.errors import UserError
 
 
-def check_latents(loaded: LoadedRun) -> None:
-    """Refuse runs whose model does not make images from latents."""
-    hint = "explore needs a run that makes images from latents, such as of model=gan or model=dcgan"
-    if not hasattr(loaded.module, "draw_latents"):
-        model = type(loaded.module).__name__
-        raise UserError(f"{loaded.run.folder} holds a {model}, which has no latent space: {hint}")
-    if len(loaded.config.data.shape) != 3:
-        raise UserError(f"{loaded.run.folder} generates points, not images: {hint}")
-
-
 def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
     """Join a run's generator, its data and the classifier of its data."""
     data = build_data(loaded, config.data_path)
@@ -64,7 +54,7 @@ def of_one_class(loaded: LoadedRun, wanted: object) -> tuple[nn.Module, Callable
     The tools move through latents: a class that changed on the way would hide what they show.
     """
     module, number = loaded.module, class_number(loaded, wanted)
-    if getattr(module, "num_classes", None) is None:
+    if module.num_classes is None:
         return module.generator, module.generate
     if number is None:
         raise UserError(

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from torch import nn
 
 from ganforge.callbacks.doctor.probe import Probe, spread, thumbnails
+from ganforge.models.gan import GAN
 
 
 class Critic(nn.Module):
@@ -16,12 +18,11 @@ class Critic(nn.Module):
         return images.flatten(1).mean(1, keepdim=True)
 
 
-class Player:
+class Player(GAN):
     """Draws what it is told to; its critic sees brightness."""
 
-    device = torch.device("cpu")
-
     def __init__(self, drawn):
+        LightningModule.__init__(self)
         self.drawn = drawn
         self.discriminator = Critic()
 

@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ganforge.callbacks.doctor.probe import Probe
 from ganforge.callbacks.doctor.vitals import Case
+from ganforge.models.latent import LatentModel
 
 # Fine where losses have their targets; the ends tell whether a loss has a floor.
 GRID = (-16.0, -8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -81,7 +82,7 @@ def describe(trainer: Trainer, module: LightningModule, probe: Probe) -> Case:
         data_spread=probe.data_spread,
         distance=probe.distance,
         images=len(shape) == 3,
-        latent=hasattr(module, "draw_latents"),
+        latent=isinstance(module, LatentModel),
         weight_norm=all("weight_norm" in signature(type(c)).parameters for c in critics),
         batch_norm=any(isinstance(part, _BatchNorm) for c in critics for part in c.modules()),
         gradient_weights=gradient_weights(module),

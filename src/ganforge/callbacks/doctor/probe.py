@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ganforge.metrics.sets import labels_for
+from ganforge.models.gan import GAN
+from ganforge.models.latent import LatentModel
+from ganforge.models.translator import Translator
 from ganforge.utils.images import to_float
 from ganforge.utils.modes import evaluating
 from ganforge.utils.seeds import number, torch_rng
@@ -68,7 +71,7 @@ class Probe:
         """
         data = trainer.datamodule
         batch_size = getattr(data, "batch_size", self.samples)
-        if hasattr(module, "translators") and hasattr(data, "domain"):
+        if isinstance(module, Translator) and hasattr(data, "domain"):
             self.samples = max(8, min(self.samples, 4 * batch_size))
             self._take_domains(data, module)
         elif hasattr(data, "take"):
@@ -124,7 +127,7 @@ class Probe:
                 target: module.translate(self._sources[source], way)
                 for way, (source, _, target) in ways.items()
             }
-        if not self._real or not hasattr(module, "draw_latents"):
+        if not self._real or not isinstance(module, LatentModel):
             return {}
         rng = torch_rng(self.seed, 0, "doctor")
         z = module.draw_latents(self.samples, rng)
@@ -139,8 +142,7 @@ class Probe:
         readings = {"diversity": spread(features) / unit}
         if last is not None and last.shape == features.shape:
             readings["movement"] = (features - last).norm(dim=1).mean().item() / unit
-        conditional = getattr(module, "num_classes", None) is not None
-        if self._unseen is not None and hasattr(module, "discriminator") and not conditional:
+        if self._unseen is not None and isinstance(module, GAN) and module.num_classes is None:
             readings["memory"] = self._memory(module, fake)
         return readings
 

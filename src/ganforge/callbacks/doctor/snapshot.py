@@ -9,6 +9,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from ganforge.callbacks.ema import EMA
+from ganforge.models.cyclegan import CycleGAN
 
 
 def weights_are_finite(module: nn.Module) -> bool:
@@ -30,7 +31,7 @@ class Snapshot:
         self._optimizers = [_kept(o.state_dict()) for o in trainer.strategy.optimizers]
         self._averages = [_kept(a.state_dict()) for a in _averages(trainer)]
         # Pictures that a broken generator drew would break its critic again.
-        pools = getattr(module, "pools", {})
+        pools = module.pools if isinstance(module, CycleGAN) else {}
         self._pools = {side: _kept(pool.state_dict()) for side, pool in pools.items()}
 
     def restore(self, trainer: Trainer, module: LightningModule, rate_factor: float) -> None:
