@@ -31,7 +31,7 @@ def score_alone(state):
     for name, weights in state["callbacks"]["EMA"]["weights"].items():
         getattr(module, name).load_state_dict(weights)
     real = real_images(OneHalf(batch_size=8, batches=64, shape=(1, 32, 32)), "train", 600)
-    fakes = fake_batches(module, real.count, seed=0)
+    fakes = fake_batches(module, 600, seed=0)
     return Scorer(Pixels(), real, None, [FID()]).score(fakes)[0].value
 
 
@@ -80,7 +80,7 @@ def test_two_processes(tmp_path):
     assert state["global_step"] == 6
     assert len(state["ganforge"]["ranks"]) == 2
     assert not list(tmp_path.glob(".*"))
-    # 512 images come in three batches: the second is made by the second process.
+    # 600 images come in three batches: the second is made by the second process.
     assert resumed[0]["own"][-1] == pytest.approx(score_alone(state), rel=1e-6)
 
 
