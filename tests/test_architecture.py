@@ -114,6 +114,14 @@ def test_what_learns_and_measures_knows_no_hydra():
             assert relative(path).startswith(rooms) or relative(path) == "cli.py"
 
 
+def test_scores_take_typed_arguments_and_no_configuration():
+    for path in files_of("scoring"):
+        names = {
+            n.id for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Name)
+        }
+        assert "DictConfig" not in names, relative(path)
+
+
 def test_nobody_imports_a_command_but_the_command_line():
     for path in FILES:
         if "commands" in own(imports(path)):

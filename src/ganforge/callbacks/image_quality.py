@@ -10,13 +10,10 @@ from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import Origin, Scorer, subject
+from ganforge.metrics.scorer import MOST_REAL, Origin, Scorer, subject
 from ganforge.metrics.scores import InceptionScore
-from ganforge.metrics.sets import fake_batches, fake_labels, real_images
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.sets import generated, real_images
 from ganforge.utils.ranks import shared_buffers
-
-MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
 
 
 class ImageQuality(ScoreHistory):
@@ -59,14 +56,7 @@ class ImageQuality(ScoreHistory):
         scorer = self._scorer or self._build(trainer, pl_module)
         with averaged(trainer, pl_module) as ema, shared_buffers(pl_module.players()[0]):
             data = trainer.datamodule
-            fakes = RealImages(
-                lambda: fake_batches(pl_module, self.n_images, self.seed),
-                self.n_images,
-                data_hash="",
-                split="generated",
-                seed=self.seed,
-                labels=fake_labels(pl_module, self.n_images, self.seed),
-            )
+            fakes = generated(pl_module, self.n_images, self.seed)
             about = subject(data.content_hash("train"), data.shape)
             scores, left_out = scorer.attempt(fakes, Origin(ema, self.seed, step, subject=about))
             self.leave_out(trainer, left_out)

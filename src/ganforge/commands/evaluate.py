@@ -1,105 +1,167 @@
-"""``ganforge evaluate``: score a trained generator, or any images against any others."""
+"""``ganforge evaluate``: score a trained model, or any images against any others."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganforge.config.build import build_all
+from ganforge.config.build import build, build_all
 from ganforge.metrics.comparison import Metric
-from ganforge.metrics.protocol import Score
-from ganforge.metrics.scorer import FAILURES, Scorer, failure
 from ganforge.models.region import RegionTranslator
+from ganforge.models.translator import Translator
 from ganforge.report.bars import Bars
-from ganforge.report.tables import evaluation_table, protocol_line
-from ganforge.scoring.class_accuracy import class_accuracy, need_classes
+from ganforge.report.evaluations import print_direction, print_notes, print_region, print_scores
 from ganforge.scoring.distributed import in_processes
-from ganforge.scoring.evaluate import (
-    Sides,
-    _applies,
-    _device,
-    _origin,
-    _translator,
-    build_extractor,
-    choose,
-)
-from ganforge.scoring.images import DEFAULT_COUNT, Source, open_source
-from ganforge.scoring.path_length import path_length
+from ganforge.scoring.features import fitting_features, need_features
+from ganforge.scoring.images import DEFAULT_COUNT, Source, of_split, open_source
 from ganforge.scoring.records import write_scores
-from ganforge.scoring.region import evaluate_region
-from ganforge.scoring.translation import evaluate_translation
+from ganforge.scoring.region import score_region
+from ganforge.scoring.score import score
+from ganforge.scoring.translation import directions, score_direction
+from ganforge.trained.health import refuse_broken
+from ganforge.trained.load import LoadedRun, build_data, load_run, pick_device
 from ganforge.utils.errors import UserError
 from ganforge.utils.ranks import world
 from ganforge.utils.terminal import shown, terminal
+
+WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # of a translator
 
 
 def evaluate(config: DictConfig) -> None:
     """Print a table of scores and write them with their protocols."""
     with in_processes(config.device) as device:
-        config = OmegaConf.merge(config, {"device": device})
         spec = config.fake or config.run
         if spec is None:
             raise UserError(
                 "run must be given: run=outputs/<run>, or fake=... and real=... (folders, zips, "
                 "data sets such as avatars:test, runs)"
             )
-        loaded = _translator(config, spec)
-        if loaded is not None:
-            count = config.n or DEFAULT_COUNT
-            region = isinstance(loaded.module, RegionTranslator)
-            evaluate_it = evaluate_region if region else evaluate_translation
-            evaluate_it(OmegaConf.merge(config, {"n": count, "run": spec}), loaded)
-            return
-        _evaluate(config, open_source(spec, config))
+        loaded = _translator(config, spec, device)
+        if loaded is None:
+            _evaluate_images(config, spec, device)
+        elif isinstance(loaded.module, RegionTranslator):
+            _evaluate_region(config, loaded)
+        else:
+            _evaluate_translation(config, loaded)
 
 
-def _evaluate(config: DictConfig, fake: Source) -> None:
-    sides = choose(config, fake)
-    need_classes(config, sides)
-    extractor = build_extractor(config, sides)
-    metrics = [m for m in build_all(config, "metrics", Metric) if _applies(m, sides)]
+def _translator(config: DictConfig, spec: str, device: str) -> LoadedRun | None:
+    """The run, if its model translates."""
+    if config.real is not None or not (Path(spec) / ".hydra" / "config.yaml").is_file():
+        return None
+    loaded = load_run(spec, config.checkpoint, device, config.trusted)
+    if not isinstance(loaded.module, Translator):
+        return None
+    # Features name the data that they fit: unresolved they can be looked at.
+    given: Any = OmegaConf.to_container(config, resolve=False)
+    region = isinstance(loaded.module, RegionTranslator)
+    for key in (*WITHOUT_USE, "features") if region else WITHOUT_USE:
+        if given.get(key) is not None:
+            why = (
+                "changes a region: its windows are compared with the truth"
+                if region
+                else "translates: its test images are compared as they are"
+            )
+            raise UserError(f"{key} has no use with {loaded.run.folder}, which {why}; leave it out")
+    refuse_broken(loaded)
+    return loaded
+
+
+def _evaluate_images(config: DictConfig, spec: str, device: str) -> None:
+    data_dir = _data_dir(config)
+    chosen, classifier = (OmegaConf.select(config, key) for key in ("features", "classifier"))
+    fake, real, training, held_out = _sources(config, spec, device)
     with Bars() as bars:
-        scorer = Scorer(
-            extractor,
-            sides.reals,
-            Path(config.paths.data_dir).expanduser() / "statistics",
-            metrics,
-            device=_device(config, sides),
-            training=sides.training,
-            held_out=sides.held_out,
+        scores, left_out = score(
+            fake,
+            real,
+            features=need_features(chosen, fake, real, data_dir),
+            metrics=build_all(config, "metrics", Metric),
+            cache_dir=data_dir / "statistics",
+            n=config.n,
+            n_real=config.n_real,
+            seed=config.seed,
+            training=training,
+            held_out=held_out,
+            channels=config.channels,
+            path_pairs=config.path_pairs,
+            classifier=build(classifier) if classifier else None,
+            device=pick_device(device),
             bars=bars,
         )
-        origin = _origin(config, sides)
-        scores, left_out = scorer.attempt(sides.fakes, origin)
-        for extra in (path_length, class_accuracy):
-            try:
-                more, note = extra(config, sides, scorer, origin)
-            except FAILURES as error:  # the scores so far are not lost
-                more, note = [], failure(extra.__name__.replace("_", " "), error)
-            scores += more
-            left_out += [note] if note else []
-    if world()[0] == 0:
-        tell(config, sides, scores, left_out)
-
-
-def tell(config: DictConfig, sides: Sides, scores: list[Score], left_out: list[str]) -> None:
-    """Print the table and write the records."""
-    path = write_scores(scores, *_place(config, sides))
+    if world()[0] != 0:
+        return
+    place, prefix = Path(config.paths.outputs) / "evaluations", ""
+    if fake.loaded is not None and config.real is None:
+        place = fake.loaded.place("evaluations")
+    else:
+        names = (Path(source.name.replace(":", "-")).stem for source in (fake, real))
+        prefix = "_vs_".join(names) + "_"
+    path = write_scores(scores, place, config.output, prefix)
     console = terminal()
-    step = f", checkpoint of step {scores[0].step}" if sides.fake.loaded else ""
-    title = f"{sides.fake.name} against {sides.real.name}{step}"
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(evaluation_table(scores))
-    console.print(protocol_line(scores[0]), style="dim", soft_wrap=True)
-    for note in dict.fromkeys(note for score in scores for note in score.notes):
-        console.print(f"note: {note}", soft_wrap=True)
-    for note in left_out:
-        console.print(f"left out: {note}", soft_wrap=True)
+    step = f", checkpoint of step {scores[0].step}" if fake.loaded else ""
+    print_scores(console, f"{fake.name} against {real.name}{step}", scores)
+    print_notes(console, scores, left_out)
     console.print(f"written to {shown(path)}", soft_wrap=True)
 
 
-def _place(config: DictConfig, sides: Sides) -> tuple[Path, str | None, str]:
-    """Folder, wanted file, and what a file's name begins with where images are named."""
-    if sides.fake.loaded is not None and config.real is None:
-        return sides.fake.loaded.place("evaluations"), config.output, ""
-    names = "_vs_".join(Path(s.name.replace(":", "-")).stem for s in (sides.fake, sides.real))
-    return Path(config.paths.outputs) / "evaluations", config.output, f"{names}_"
+def _sources(
+    config: DictConfig, spec: str, device: str
+) -> tuple[Source, Source, Source | None, Source | None]:
+    """Generated and real images, and what memorisation looks at; of a run its own data."""
+
+    def opened(name: str) -> Source:
+        return open_source(
+            name,
+            data_dir=_data_dir(config),
+            size=config.size,
+            value_range=config.value_range,
+            checkpoint=config.checkpoint,
+            data_path=config.data_path,
+            device=device,
+            trusted=config.trusted,
+        )
+
+    fake, held_out = opened(spec), config.held_out and opened(config.held_out)
+    if config.real is not None:
+        real = opened(config.real)
+        return fake, real, real if held_out else None, held_out
+    if fake.loaded is None:
+        raise UserError(f"real must be given: what is {fake.name} to be compared with?")
+    data, split = build_data(fake.loaded, config.data_path), config.split or "train"
+    real, test = (of_split(each, data, each, fake.config) for each in (split, "test"))
+    return fake, real, real, held_out or test
+
+
+def _evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
+    """Both ways, on the test split where ``split`` is null: images it was not trained on."""
+    data, split, count = build_data(loaded, config.data_path), config.split or "test", config.n
+    console, records, notes = terminal(quiet=world()[0] != 0), [], []
+    metrics, data_dir = build_all(config, "metrics", Metric), _data_dir(loaded.config)
+    chosen = OmegaConf.select(config, "features")
+    for way in directions(loaded, data, split, count or DEFAULT_COUNT, config.seed):
+        features = fitting_features(chosen, way.fake, way.real, data_dir)
+        results = score_direction(way, features, metrics, data_dir / "statistics")
+        print_direction(console, f"{way.fake.name}, checkpoint of step {loaded.step}", results)
+        records += [*results.scores, *results.pixels]
+        notes += results.left_out
+    print_notes(console, records, notes, "note")
+    if world()[0] == 0:
+        path = write_scores(records, loaded.place("evaluations"), config.output)
+        console.print(f"written to {shown(path)}", soft_wrap=True)
+
+
+def _evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
+    """Inside the region of unseen people."""
+    if world()[0] != 0:
+        return
+    data, split = build_data(loaded, config.data_path), config.split or "test"
+    found = score_region(loaded, data, split, config.n or DEFAULT_COUNT, config.seed)
+    console, title = terminal(), f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
+    print_region(console, title, found)
+    path = write_scores(found.records, loaded.place("evaluations"), config.output)
+    console.print(f"written to {shown(path)}", soft_wrap=True)
+
+
+def _data_dir(config: DictConfig) -> Path:
+    return Path(config.paths.data_dir).expanduser()

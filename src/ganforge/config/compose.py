@@ -31,6 +31,17 @@ def composed(words: Sequence[str]) -> "DictConfig":
         return compose("train", overrides)
 
 
+def compose_in_place(command: str, overrides: Sequence[str]) -> "DictConfig":
+    """Another configuration beside that of the running command, or without one (a notebook)."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():  # with the folders of --config-dir
+        return compose(command, list(overrides))
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose(command, list(overrides))
+
+
 def without_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The overrides among the arguments, and the folders of ``--config-dir``."""
     overrides, folders = [], []

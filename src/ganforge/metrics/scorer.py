@@ -21,6 +21,7 @@ from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
 from ganforge.utils.errors import GanforgeError, UserError
 
 Bars = Callable[[str, int], Progress | None]
+MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
 LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy", "pillow")
 DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
 # What a metric may end with; it must not cost the others' values. numpy's LinAlgError is a

@@ -60,6 +60,16 @@ def labels_for(module: LightningModule, count: int, seed: int) -> tuple[Tensor, 
     return () if labels is None else (labels,)
 
 
+def generated(
+    module: LightningModule, count: int, seed: int, data_hash: str = "", name: str = "generated"
+) -> RealImages:
+    """``count`` images of a generator, with their classes where it has some."""
+    labels = fake_labels(module, count, seed)
+    return RealImages(
+        lambda: fake_batches(module, count, seed), count, data_hash, name, seed, labels
+    )
+
+
 def targets(data: Any, side: str, split: str, count: int) -> RealImages:
     """What translations are compared with: the whole split or, where it is known, the truth.
 

@@ -1,50 +1,65 @@
 """Classification accuracy score of a run: images and labels for ``ClassAccuracy``."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
-from ganforge.config.build import build
+from ganforge.metrics.class_scores import ClassAccuracy
+from ganforge.metrics.features import Batch
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
+from ganforge.metrics.statistics import RealImages
 from ganforge.metrics.train_cnn import Labelled
-from ganforge.trained.load import build_data
+from ganforge.scoring.images import Source
 from ganforge.utils.errors import UserError
 
 
-def need_classes(config: DictConfig, sides: Any) -> None:
+def need_classes(
+    metric: ClassAccuracy,
+    name: str,
+    fakes: RealImages,
+    training: Source | None,
+    held_out: Source | None,
+) -> None:
     """Raise a UserError, before anything is computed, if ``classifier`` asks for too much."""
-    if not OmegaConf.select(config, "classifier"):
-        return
-    loaded = sides.fake.loaded
-    if loaded is None or sides.fakes.labels is None:
-        raise UserError(f"classifier=cas needs a class-conditional model: {sides.fake.name} is not")
-    train = build_data(loaded, config.data_path).split("train")
-    build(config.classifier).check(sides.fakes.count, len(train))
+    if fakes.labels is None:
+        raise UserError(f"classifier=cas needs a class-conditional model: {name} is not")
+    if training is None or held_out is None or not all(_labels(s) for s in (training, held_out)):
+        raise UserError(
+            "classifier=cas needs labelled images to learn from and to be tried on: leave real and "
+            "held_out out, which takes the run's own"
+        )
+    metric.check(fakes.count, training.count)
+
+
+def _labels(source: Source) -> bool:
+    return source.count is not None and source.take(None, 0).labels is not None
 
 
 def class_accuracy(
-    config: DictConfig, sides: Any, scorer: Scorer, origin: Origin
-) -> tuple[list[Score], str | None]:
-    """The score where ``classifier`` is chosen; ``need_classes`` has looked at what it needs."""
-    if not OmegaConf.select(config, "classifier"):
-        return [], None
-    metric, data = build(config.classifier), build_data(sides.fake.loaded, config.data_path)
-    made = torch.cat([make().cpu() for make in sides.fakes.load()])
-    value = metric(
-        Labelled(made, {"class": sides.fakes.labels()}),
-        _labelled(data, "train", len(made), config.seed),
-        _labelled(data, "test", len(data.split("test")), config.seed),
-    )
-    hashes = tuple((f"{split}_hash", data.content_hash(split)) for split in ("train", "test"))
+    metric: ClassAccuracy,
+    fakes: RealImages,
+    training: Source,
+    held_out: Source,
+    scorer: Scorer,
+    origin: Origin,
+    seed: int,
+) -> Score:
+    """The score; ``need_classes`` has looked at what it needs."""
+    made = _labelled(fakes)
+    sets = {"train": training.take(len(made), seed), "test": held_out.take(None, seed)}
+    value = metric(made, *map(_labelled, sets.values()))
+    hashes = tuple((f"{split}_hash", images.data_hash) for split, images in sets.items())
     value = replace(value, settings=value.settings + hashes)
-    return [scorer.record(metric.name, value, len(made), True, origin)], None
+    return scorer.record(metric.name, value, len(made), True, origin)
 
 
-def _labelled(data: Any, split: str, count: int, seed: int) -> Labelled:
-    """``count`` images (at most all) of a split with their classes."""
-    whole = data.split(split)
-    rows = whole.rows(data.choose(split, min(count, len(whole)), seed))
-    return Labelled(rows["image"], {"class": rows["label"].long()})
+def _labelled(images: RealImages) -> Labelled:
+    """The images of a set with their classes."""
+    rows = torch.cat([_made(batch).cpu() for batch in images.batches()])
+    return Labelled(rows, {"class": images.labels().long()})
+
+
+def _made(batch: Batch) -> Tensor:
+    return batch if isinstance(batch, Tensor) else batch()

@@ -1,21 +1,19 @@
 """Where images to compare come from: a run, a bundle, a data set's split, a folder, a zip."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
-from omegaconf import DictConfig
 from torch import Tensor
 
-from ganforge.config.compose import config_dir
+from ganforge.config.compose import compose_in_place, config_dir
 from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
 from ganforge.metrics.scorer import Origin
-from ganforge.metrics.sets import fake_batches, fake_labels, real_images
+from ganforge.metrics.sets import generated, real_images
 from ganforge.metrics.statistics import RealImages
 from ganforge.scoring.files import ImageFiles
 from ganforge.trained.bundle import is_bundle
@@ -32,17 +30,18 @@ class Source:
     """Images with a name; ``pick(n, seed)`` chooses or makes ``n`` of them.
 
     ``count`` is None for a generator, which has as many as one likes. ``config`` composes the
-    features that fit, where there are some. ``loaded`` is the run that makes the images. ``size``
-    is the images' height and width in words.
+    features that fit, where there are some. ``loaded`` is the run that makes the images, and
+    ``direction`` which way it translates. ``size`` is the images' height and width in words.
     """
 
     name: str
     count: int | None
     channels: int
     pick: Callable[[int, int], RealImages]
-    config: DictConfig | None = None
+    config: Any = None
     loaded: LoadedRun | None = None
     size: str = ""
+    direction: str = ""
 
     def take(self, n: int | None, seed: int) -> RealImages:
         """``n`` images, at most all; None: all, or ``DEFAULT_COUNT`` of a generator."""
@@ -54,32 +53,39 @@ class Source:
 
     def origin(self, seed: int) -> Origin:
         """What scores of these images tell of them."""
-        return (
-            Origin(seed=seed, run=self.name) if self.loaded is None else origin(self.loaded, seed)
-        )
+        if self.loaded is None:
+            return Origin(seed=seed, run=self.name)
+        loaded, run = self.loaded, self.loaded.run.folder.name
+        return Origin(loaded.ema, seed, loaded.step, loaded.checkpoint, self.direction, run)
 
 
-def origin(loaded: LoadedRun, seed: int, direction: str = "") -> Origin:
-    """What scores of a run's images tell of them."""
-    return Origin(
-        loaded.ema, seed, loaded.step, loaded.checkpoint, direction, loaded.run.folder.name
-    )
+def open_source(
+    spec: str,
+    *,
+    data_dir: Path,
+    size: int | None = None,
+    value_range: Sequence[float] | None = None,
+    checkpoint: str = "best",
+    data_path: str | None = None,
+    device: str = "auto",
+    trusted: bool = False,
+) -> Source:
+    """Find out what ``spec`` names; a UserError lists what it may be.
 
-
-def open_source(spec: str, config: DictConfig) -> Source:
-    """Find out what ``spec`` names; a UserError lists what it may be."""
+    ``size`` and ``value_range`` are for files and data sets, ``checkpoint``, ``device`` and
+    ``trusted`` for runs; ``data_path`` says where a data set's files lie.
+    """
     path = Path(spec).expanduser()
-    if is_bundle(path) or Run(path).config.is_file():
-        return of_run(load_run(path, config.checkpoint, config.device, config.trusted))
     if path.suffix == ".safetensors" and is_bundle(path.parent):
-        return of_run(load_run(path.parent, config.checkpoint, config.device, config.trusted))
+        path = path.parent
+    if is_bundle(path) or Run(path).config.is_file():
+        return of_run(load_run(path, checkpoint, device, trusted))
     if path.exists():
-        places = Path(config.paths.data_dir).expanduser()
-        files = ImageFiles(path, config.size, places, config.value_range)
+        files = ImageFiles(path, size, data_dir, value_range)
         return Source(spec, files.count, files.channels, files.pick, size=files.sides)
     name, _, split = spec.partition(":")
     if (config_dir() / "data" / f"{name}.yaml").is_file():
-        return _of_data_set(name, split or "train", config)
+        return _of_data_set(name, split or "train", data_dir, size, data_path)
     known = ", ".join(sorted(file.stem for file in (config_dir() / "data").glob("*.yaml")))
     raise UserError(
         f"{spec} is neither a run, a bundle, a folder or zip archive of images, nor a data set's "
@@ -92,19 +98,9 @@ def of_run(loaded: LoadedRun) -> Source:
     need_latents(loaded)
     refuse_broken(loaded)
     name = loaded.run.folder.name
-    weights = _weights_hash(loaded.module)
-
-    def pick(n: int, seed: int) -> RealImages:
-        return RealImages(
-            lambda: fake_batches(loaded.module, n, seed),
-            n,
-            weights,
-            name,
-            seed,
-            fake_labels(loaded.module, n, seed),
-        )
-
+    about = {"data_hash": _weights_hash(loaded.module), "name": name}
     channels, *sides = loaded.config.data.shape
+    pick = partial(generated, loaded.module, **about)
     return Source(name, None, channels, pick, loaded.config, loaded, _sides(sides))
 
 
@@ -117,19 +113,21 @@ def _weights_hash(module: Any) -> str:
     return digest.hexdigest()
 
 
-def _of_data_set(name: str, split: str, config: DictConfig) -> Source:
+def _of_data_set(
+    name: str, split: str, data_dir: Path, size: int | None, data_path: str | None
+) -> Source:
     if split not in SPLITS:  # before hours of drawing or decoding
         raise UserError(f"{name} has no split '{split}': there are {' and '.join(SPLITS)}")
-    overrides = [f"data={name}", f"paths.data_dir={config.paths.data_dir}"]
-    if config.size is not None:
-        overrides.append(f"data.size={config.size}")
-    composed = compose("train", overrides)
-    data = build_data(LoadedRun(Run(Path(name)), composed, None, 0, False), config.data_path)
+    overrides = [f"data={name}", f"paths.data_dir={data_dir}"]
+    if size is not None:
+        overrides.append(f"data.size={size}")
+    composed = compose_in_place("train", overrides)
+    data = build_data(LoadedRun(Run(Path(name)), composed, None, 0, False), data_path)
     return of_split(f"{name}:{split}", data, split, composed)
 
 
-def of_split(name: str, data: Any, split: str, config: DictConfig) -> Source:
-    """One split of a data module."""
+def of_split(name: str, data: Any, split: str, config: Any = None) -> Source:
+    """One split of a data module; ``config`` is what it was composed from."""
     if not hasattr(data, "take"):
         raise UserError(f"{name} holds pairs or two domains: name a data set of single images")
     if len(data.shape) != 3:

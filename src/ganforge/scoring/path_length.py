@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from ganforge.latent.interpolation import TAIL, path_lengths, slerp, without_tails
@@ -15,24 +14,20 @@ from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.trained.load import LoadedRun
 from ganforge.trained.space import Activations, of_one_class
+from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import torch_rng
 
 EPSILON = 1e-3
 
 
-def path_length(
-    config: DictConfig, sides: Any, scorer: Scorer, origin: Origin
-) -> tuple[list[Score], str | None]:
-    """The score, or why there is none."""
-    loaded, pairs = sides.fake.loaded, config.path_pairs
-    if loaded is None or not pairs:
-        return [], None
+def path_length(loaded: LoadedRun, scorer: Scorer, origin: Origin, pairs: int, seed: int) -> Score:
+    """The score; a UserError where the features have no maps."""
     if not isinstance(scorer.extractor, CNNFeatures):
-        return [], "the perceptual path length, which needs the feature maps of features=cnn"
-    rng = torch_rng(config.seed, 0, "path length")
+        raise UserError("the perceptual path length, which needs the feature maps of features=cnn")
+    rng = torch_rng(seed, 0, "path length")
     a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
     activations = Activations(scorer.extractor)
-    labels = loaded.module.draw_labels(pairs, config.seed)
+    labels = loaded.module.draw_labels(pairs, seed)
     lengths = torch.cat(
         [
             path_lengths(activations, generator, slerp, a[chosen], b[chosen], rng, EPSILON)
@@ -44,10 +39,10 @@ def path_length(
         ("tails", TAIL),
     )  # fmt: skip
     interval = bootstrap.of_mean(
-        lengths.numpy(), config.seed, mean=lambda drawn: without_tails(torch.from_numpy(drawn))
+        lengths.numpy(), seed, mean=lambda drawn: without_tails(torch.from_numpy(drawn))
     )
     value = Value(without_tails(lengths), lengths.std().item(), settings, interval=interval)
-    return [scorer.record("ppl", value, pairs, False, origin)], None
+    return scorer.record("ppl", value, pairs, False, origin)
 
 
 def _by_class(loaded: LoadedRun, labels: Tensor | None) -> Iterator[tuple[nn.Module, Any]]:

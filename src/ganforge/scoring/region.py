@@ -1,10 +1,10 @@
-"""``ganforge evaluate`` on a generator of regions: beside pasting, strangers and nobody."""
+"""Scores of a generator of regions: beside pasting, strangers and nobody."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.table import Table
 from torch import Tensor
 
@@ -16,36 +16,24 @@ from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.regions import Quality, blend, match_colours, quality, region_l1
 from ganforge.metrics.scorer import library_versions
 from ganforge.models.region import strangers
-from ganforge.report.tables import BETTER
-from ganforge.scoring.records import write_scores
-from ganforge.scoring.translation import WITHOUT_USE
-from ganforge.trained.health import refuse_broken
-from ganforge.trained.load import LoadedRun, build_data
-from ganforge.utils.errors import UserError
-from ganforge.utils.ranks import world
-from ganforge.utils.terminal import shown, terminal
+from ganforge.trained.load import LoadedRun
 
 BATCH = 100
 LATE = 3  # frames that a sound is moved by, to see whether the lips follow
 GENERATED, STRANGE = "generated", "of a stranger"
 
 
-def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
-    """Print the figures of unseen people's regions with their baselines, and write them."""
-    # Features name the data that they fit: unresolved they can be looked at.
-    given: Any = OmegaConf.to_container(config, resolve=False)
-    for key in (*WITHOUT_USE, "features"):
-        if given.get(key) is not None:
-            raise UserError(
-                f"{key} has no use with {loaded.run.folder}, which changes a region: its windows "
-                "are compared with the truth; leave it out"
-            )
-    refuse_broken(loaded)
-    if world()[0] != 0:
-        return
-    split = config.split or "test"
-    data = build_data(loaded, config.data_path)
-    cases = data.split(split).cases(config.n)
+class RegionScores(NamedTuple):
+    """Scores of generated regions and of what they are compared with, by name; other figures."""
+
+    tables: dict[str, list[Score]]
+    told: list[Table | str]
+    records: list[Score]
+
+
+def score_region(loaded: LoadedRun, data: Any, split: str, n: int, seed: int) -> RegionScores:
+    """Regions of at most ``n`` cases against the truth, beside pasting, strangers and nobody."""
+    cases = data.split(split).cases(n)
     columns = _columns(loaded.module, cases)
     lips, what = None, "exemplar"
     if "sound" in cases:
@@ -53,23 +41,15 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
         lips = LipsFigures.of(loaded.module, data, split, cases, columns)
     soft, truth = loaded.module.soft.cpu(), cases["truth"]
     found = {name: quality(images, truth, soft) for name, images in columns.items()}
-    template = _template(config, loaded, data, split, len(truth))
+    template = _template(loaded, data, split, len(truth), seed)
     tables = {name: _scores(template, measured) for name, measured in found.items()}
     own, other = (region_l1(columns[name], truth, soft) for name in (GENERATED, STRANGE))
     better = (own < other).float().mean().item()
-    console = terminal()
-    title = f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
-    console.print(f"{title}: inside the region, {len(truth)} cases of {split}", style="bold")
-    console.print(_table(tables))
-    console.print(
-        f"own {what} nearer to the truth than a stranger's: {better:.1%} of cases",
-        soft_wrap=True,
-    )
-    for line in lips.told if lips else []:
-        console.print(line)
+    told: list[Table | str] = [
+        f"own {what} nearer to the truth than a stranger's: {better:.1%} of cases"
+    ]
+    told += lips.told if lips else []
     opened = _opened(loaded, data.split(split))
-    for line in opened.told:
-        console.print(line, soft_wrap=True)
     records = [
         replace(score, details=tuple((name, rows[i].value) for name, rows in tables.items()))
         for i, score in enumerate(tables[GENERATED])
@@ -77,8 +57,7 @@ def evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     more = {"own_better": better} | (lips.values if lips else {})
     more |= {} if opened.share is None else {"eyes_opened": opened.share}
     records += [replace(template, metric=name, value=value) for name, value in more.items()]
-    path = write_scores(records, loaded.place("evaluations"), config.output)
-    console.print(f"written to {shown(path)}", soft_wrap=True)
+    return RegionScores(tables, [*told, *opened.told], records)
 
 
 class LipsFigures(NamedTuple):
@@ -180,18 +159,6 @@ def _opened(loaded: LoadedRun, windows: Windows) -> Opened:
     )
 
 
-def _table(columns: dict[str, list[Score]]) -> Table:
-    """A row for the model and for each baseline."""
-    table = Table()
-    table.add_column("region")
-    for score in columns[GENERATED]:
-        arrow = BETTER.get(score.metric, "↓")
-        table.add_column(f"{score.metric.strip('_')} {arrow}", justify="right")
-    for name, scores in columns.items():
-        table.add_row(name, *(f"{score.value:.4g}" for score in scores))
-    return table
-
-
 def _columns(module: Any, cases: dict[str, Tensor]) -> dict[str, Tensor]:
     """The generated windows and what they are compared with, by name; uint8."""
     seen, exemplar = cases["input"], cases["exemplar"]
@@ -225,7 +192,7 @@ def _made(module: Any, *sides: Tensor) -> Tensor:
     return torch.cat([module.retouch(*batch).cpu() for batch in batches])
 
 
-def _template(config: DictConfig, loaded: LoadedRun, data: Any, split: str, count: int) -> Score:
+def _template(loaded: LoadedRun, data: Any, split: str, count: int, seed: int) -> Score:
     """The record that all scores fill."""
     (direction,) = loaded.module.translators
     protocol = Protocol(
@@ -239,7 +206,7 @@ def _template(config: DictConfig, loaded: LoadedRun, data: Any, split: str, coun
         data_hash=data.content_hash(split),
         checkpoint=loaded.checkpoint,
         direction=direction,
-        seed=config.seed,
+        seed=seed,
     )
     run = loaded.run.folder.name
     return Score("", 0.0, protocol, None, loaded.step, run, (), library_versions())
