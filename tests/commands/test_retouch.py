@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from ganforge.data.faces import Landmarks
+from ganforge.data.film import open_film
 from ganforge.data.people import Person, random_pose
-from ganforge.retouch.film import open_film
 from ganforge.retouch.marks import is_marked
 from ganforge.retouch.work import Retoucher
 from ganforge.trained.load import load_run

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from ganforge.data.faces import Face, Landmarks
-from ganforge.data.people_folder import PeopleFolder, _people_of
+from ganforge.data.people_folder import PeopleFolder, people_of
 from ganforge.data.regions import CLOSED, OPEN
 from ganforge.utils.errors import UserError
 from ganforge.utils.regions import Region
@@ -102,9 +102,9 @@ def test_the_split_depends_on_the_seed_alone(folder):
 
 def test_who_is_on_a_photo():
     in_folders = ["Ann/IMG_1.jpg", "Ann/party.jpg", "Bob/IMG_2.jpg"]
-    assert _people_of(in_folders) == ["Ann", "Ann", "Bob"]
+    assert people_of(in_folders) == ["Ann", "Ann", "Bob"]
     in_one = ["lfw/Ann_Lee_0001.jpg", "lfw/Ann_Lee_0002.jpg", "lfw/bob-7.jpg", "lfw/12.jpg"]
-    assert _people_of(in_one) == ["Ann_Lee", "Ann_Lee", "bob", "12"]
+    assert people_of(in_one) == ["Ann_Lee", "Ann_Lee", "bob", "12"]
 
 
 def test_landmarks_replace_the_finder(folder, tmp_path):

@@ -7,10 +7,11 @@ from PIL import Image
 from scipy.io import wavfile
 
 from ganforge.data.faces import Landmarks
+from ganforge.data.film import open_film, read_sound, refuse_silence
 from ganforge.data.people import Mouth, Person, random_pose
 from ganforge.data.sound import RATE
 from ganforge.models.region import Change
-from ganforge.retouch.film import SAID, film_writer, open_film, read_sound, refuse_silence
+from ganforge.retouch.film import SAID, film_writer
 from ganforge.retouch.talk import Talker
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.regions import Region

@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 
 from ganforge.config.build import build
 from ganforge.data.faces import FaceFinder, Landmarks
+from ganforge.data.film import read_sound
 from ganforge.data.sound import resampled
 from ganforge.data.speech import speak
 from ganforge.models.region import RegionTranslator
 from ganforge.retouch.choose import check_which
-from ganforge.retouch.film import read_sound
 from ganforge.retouch.talk import Talker
 from ganforge.retouch.work import Retoucher
 from ganforge.trained.health import refuse_broken

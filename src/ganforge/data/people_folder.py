@@ -131,7 +131,7 @@ class PeopleFolder:
     def _people(self) -> dict[str, list[str]]:
         """The photos of everyone of whom there are two or more, at most ``pictures``."""
         found = defaultdict(list)
-        for name, who in zip(self._listing.names, _people_of(self._listing.names), strict=True):
+        for name, who in zip(self._listing.names, people_of(self._listing.names), strict=True):
             found[who].append(name)
         return {who: names[: self._pictures] for who, names in found.items() if len(names) > 1}
 
@@ -149,7 +149,7 @@ class PeopleFolder:
         return {"train": [people[i] for i in train], "test": [people[i] for i in test]}
 
 
-def _people_of(names: Sequence[str]) -> list[str]:
+def people_of(names: Sequence[str]) -> list[str]:
     """Who is on each photo: its folder; where there is one folder alone, the name of the file."""
     paths = [PurePosixPath(name) for name in names]
     if len({path.parent for path in paths}) > 1:

@@ -11,16 +11,10 @@ from PIL import Image
 
 from ganforge.data.decode import flatten
 from ganforge.data.faces import Face, FaceFinder
+from ganforge.data.film import SUFFIXES, Film, open_film, quietest, refuse_silence
 from ganforge.data.sound import RATE, frame_times, sound_pictures
 from ganforge.retouch.choose import Which, find, open_exemplar, open_photo
-from ganforge.retouch.film import (
-    SUFFIXES,
-    Film,
-    film_writer,
-    open_film,
-    read_sound,
-    refuse_silence,
-)
+from ganforge.retouch.film import film_writer
 from ganforge.retouch.photo import Model, Pictured, generate, outside_is_kept
 from ganforge.utils.errors import UserError
 
@@ -92,7 +86,7 @@ class Talker:
         if film is None:
             image = flatten(open_photo(source), 3)
         else:
-            image = next(islice(film.frames(), _quietest(film), None))
+            image = next(islice(film.frames(), quietest(film), None))
         return Pictured(image, find(source, image, self.finder, self.face, "face")[0])
 
 
@@ -103,15 +97,3 @@ def _same_length(film: Film, count: int) -> None:
             f"the sound lasts {count / film.fps:.2f} seconds, {film.path} lasts "
             f"{frames / film.fps:.2f}: cut the longer one, so that both are equally long"
         )
-
-
-def _quietest(film: Film) -> int:
-    """The number of the frame in which the least is heard; the first, if there is no sound."""
-    try:
-        samples = read_sound(film.path)
-    except UserError:
-        return 0
-    step = RATE / film.fps
-    parts = [samples[int(i * step) : int((i + 1) * step)] for i in range(int(len(samples) / step))]
-    energies = [float(np.square(part).mean()) for part in parts]
-    return int(np.argmin(energies)) if energies else 0

@@ -19,6 +19,7 @@ from ganforge.models.region import strangers
 from ganforge.trained.load import LoadedRun
 
 BATCH = 100
+SHUT, NEW_VOICE = 6, 7  # columns of drawn talkers, behind opening, width and teeth
 LATE = 3  # frames that a sound is moved by, to see whether the lips follow
 GENERATED, STRANGE = "generated", "of a stranger"
 
@@ -38,6 +39,7 @@ def score_region(loaded: LoadedRun, data: Any, split: str, n: int, seed: int) ->
     lips, what = None, "exemplar"
     if "sound" in cases:
         what = "sound"
+    if data.split(split).attributes.shape[1] > NEW_VOICE:  # lips are known
         lips = LipsFigures.of(loaded.module, data, split, cases, columns)
     soft, truth = loaded.module.soft.cpu(), cases["truth"]
     found = {name: quality(images, truth, soft) for name, images in columns.items()}
@@ -81,7 +83,7 @@ class LipsFigures(NamedTuple):
         reader = lip_reader(train.images, _lips_of(train.attributes), path)
         rows = test.attributes[cases["row"]]
         truth, video = _lips_of(rows), cases["person"]
-        bilabial, new = rows[:, 6].bool(), rows[:, 7].bool()
+        bilabial, new = rows[:, SHUT].bool(), rows[:, NEW_VOICE].bool()
         centres = torch.tensor([(m.opening, m.width, m.teeth) for m in CLASSES.values()])
         late = cases["sound"].roll(LATE, 0)
         shown = {
