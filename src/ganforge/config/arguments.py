@@ -14,6 +14,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from ganforge.config.aliases import understood
+from ganforge.config.compose import without_flags
 from ganforge.utils.errors import UserError
 
 PATHS = {
@@ -44,7 +46,8 @@ def prepared(command: str, words: Sequence[str]) -> list[str]:
         if not word.isprintable() and not _is_text(word):
             raise UserError(f"{word!a} is no text in UTF-8: rename the file or folder")
     flags, overrides, sweeping = _sorted(words)
-    overrides = with_folders(overrides, command)
+    _, folders = without_flags(flags)
+    overrides = understood(command, with_folders(overrides, command), folders)
     return [*flags, *(as_typed(word, sweeping) for word in overrides)]
 
 

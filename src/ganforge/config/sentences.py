@@ -8,9 +8,12 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ganforge.utils.errors import GanforgeError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -184,20 +187,65 @@ def _unknown_option(path: str) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    """Name the nearest key; the configuration is composed once more, without the overrides."""
+    """Name the nearest key and its value; the configuration is composed with what was chosen."""
+    from omegaconf import DictConfig, OmegaConf
+
+    from ganforge.config.compose import config_dir
+
+    command = sys.argv[0].split()[-1]
+    config = _chosen(command)
+    *parents, last = key.split(".")
+    node, place = config, ""
+    for parent in parents:
+        child = OmegaConf.select(node, parent, throw_on_missing=False) if parent in node else None
+        if not isinstance(child, DictConfig):
+            break
+        node, place = child, f"{place}{parent}."
+    else:
+        if place:
+            return f"there is no key {key!r}: {_beside(node, place, last)}"
+    keys = _keys(config)
+    groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
+    same = [other for other in keys if other.rpartition(".")[2] == last]
+    near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.75) or same[:3]
+    near = near or get_close_matches(key, [*keys, *groups], n=1)
+    told = " or ".join(repr(each) for each in near)
+    hint = f"did you mean {told}?" if near else f"ganforge {command} --cfg job prints all keys"
+    return f"there is no key {key!r}: {hint}"
+
+
+def _beside(node: "DictConfig", place: str, last: str) -> str:
+    """What stands where a key was looked for: the nearest one, and the others with their values."""
+    keys = [str(key) for key in node if key != "_target_"]
+    begun = [key for key in keys if key.startswith(last) or last.startswith(key)]
+    near = begun[:1] or get_close_matches(last, keys, n=1, cutoff=0.5)
+    hint = f"did you mean {place + near[0]!r}? " if near else ""
+    return f"{hint}{place.rstrip('.')} has {', '.join(_shown(node, key) for key in keys)}"
+
+
+def _shown(node: "DictConfig", key: str) -> str:
+    """A key with its value where that is short."""
+    from omegaconf import OmegaConf
+
+    value = OmegaConf.to_container(node, resolve=False)[key]
+    told = "null" if value is None else str(value)
+    return key if isinstance(value, dict | list) or len(told) > 24 else f"{key}={told}"
+
+
+def _chosen(command: str) -> "DictConfig":
+    """The configuration with the groups that were typed; without them where they do not go."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     from ganforge.config.compose import config_dir
 
-    command = sys.argv[0].split()[-1]
+    typed = [w for w in sys.argv[1:] if "=" in w and (config_dir() / w.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        keys = _keys(compose(command))
-    groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
-    near = get_close_matches(key, [*keys, *groups], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"ganforge {command} --cfg job prints all keys"
-    return f"there is no key {key!r}: {hint}"
+        try:
+            return compose(command, typed)
+        except Exception:  # noqa: BLE001 - what was typed beside it is wrong, too
+            return compose(command)
 
 
 def _keys(node: object, prefix: str = "") -> list[str]:
