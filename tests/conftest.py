@@ -1,6 +1,11 @@
+import signal
+
 import pytest
 
 from tiny import RandomImages, make_gan, make_trainer
+
+# A shell's background jobs ignore it, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

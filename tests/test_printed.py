@@ -117,7 +117,7 @@ def test_what_a_page_prints_is_a_command(line: str) -> None:
     for config in composed(words[1], words[2:]):
         if line not in COMPLETE:  # named in passing
             for key in OmegaConf.missing_keys(config):
-                OmegaConf.update(config, key, "PLACEHOLDER")
+                OmegaConf.update(config, key, ["PLACEHOLDER"] if key == "runs" else "PLACEHOLDER")
         check_settings(config)
 
 
@@ -131,7 +131,7 @@ WORD = re.compile(
 )
 FREE = {"key", "value", "attribute", "object_type", "reference_type", "charset", "activation",
         "glasses", "hair", "resume", "resume_sweep",
-        "exemplar", "line", "media"}  # fmt: skip
+        "exemplar", "line", "media", "hydra", "comment"}  # fmt: skip
 """Words of the grammar itself, attributes of faces, and what ``train`` turns into other keys."""
 
 
@@ -270,6 +270,7 @@ def test_the_readme_runs_on_pictures_of_ones_own(at_home: Path) -> None:
     shutil.make_archive(str(at_home / "PICTURES"), "zip", folder)
     run_short(TRAININGS["image_folder"], *SMALL["image_folder"])
     told = {line: words_of(line)[1] for line in README if "run=" in line}
+    told = {line: name for line, name in told.items() if name != "retouch"}  # of another model
     assert set(told.values()) == {"evaluate", "generate", "explore", "export"}
     # A bundle is made before it is used.
     for line in sorted(told, key=lambda line: ("run=faces" in line, line)):

@@ -43,7 +43,7 @@ def test_what_is_read_is_data(path: Path) -> None:
             assert not MODULES & {str(name).split(".")[0] for name in names}, path
 
 
-DOORS = {"src/ganforge/data/decode.py", "src/ganforge/utils/images.py"}
+DOORS = {"src/ganforge/data/decode.py", "src/ganforge/utils/png.py"}
 """Where picture files are opened: those of users, and our own PNGs."""
 
 

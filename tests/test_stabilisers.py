@@ -15,6 +15,7 @@ from ganforge.config.sentences import explain
 from ganforge.losses.objective import Terms
 from ganforge.models.cyclegan import CycleGAN
 from ganforge.models.gan import GAN
+from ganforge.models.region import RegionTranslator
 from ganforge.utils.errors import UserError
 from helpers import CONF, composed, options
 
@@ -32,6 +33,7 @@ MODELS = {
         "model.critic_a.width=2", "model.critic_a.layers=1",
     ],
     "pix2pix": ["model=pix2pix", "data.size=32", *NARROW, "model.discriminator.layers=1"],
+    "region": ["model=region", "data.size=32", "model.discriminator.width=4"],
     "gaussian1d": ["experiment=gaussian1d", *MLP],
     "ring2d": ["experiment=ring2d", *MLP],
     "grid2d": ["experiment=grid2d", *MLP],
@@ -71,6 +73,13 @@ def terms_of(config: DictConfig) -> list[Terms]:
         labels = None if module.num_classes is None else torch.arange(4) % module.num_classes
         (play,) = module.plays(real, labels)
         return [*module._judge([play]), *module._deceive([play])]
+    if isinstance(module, RegionTranslator):
+        pair = torch.rand(2, 6, 32, 32) * 2 - 1
+        critic = module.discriminator
+        return [
+            module.objective.discriminator(critic, pair, -pair),
+            module.objective.generator(critic, -pair, pair),
+        ]
     a = torch.rand(2, config.data.channels_a, 32, 32) * 2 - 1
     b = torch.rand(2, config.data.channels, 32, 32) * 2 - 1
     if isinstance(module, CycleGAN):
@@ -98,9 +107,11 @@ def refusal(model: str, group: str, name: str) -> str | None:
         return "treats samples one by one"
     if model == "wgan_gp" and choice in ("norm=batch", "augment=ada"):
         return "one by one" if choice == "norm=batch" else "no boundary"
-    if model == "pix2pix" and choice == "augment=ada":
-        return "1 or 3 channels, not of 4"
-    if model in ("cyclegan", "pix2pix", "gaussian1d") and group == "conditioning":
+    if model in ("pix2pix", "region") and choice == "augment=ada":
+        return "1 or 3 channels, not of"
+    if group == "conditioning" and model in ("cyclegan", "pix2pix", "region"):
+        return "takes no (num_classes|labels)"
+    if group == "conditioning" and model == "gaussian1d":
         return "at least 2 classes"
     return None
 

@@ -163,8 +163,8 @@ def test_a_run_of_an_odd_name_goes_through_every_command(
     report = capsys.readouterr().out
     commands = [shlex.split(line) for line in report.partition("Next")[2].splitlines() if line]
     assert commands[0][1:] == ["generate", f"run={odd}/run", "n=64", "seed=7"]
-    assert ganforge("generate", commands[0][2], "n=2", f"output={odd}/made") == 0
-    assert (folder / odd / "made/seed_000000.png").is_file()
+    assert ganforge("generate", commands[0][2], "n=2", f"output={odd}, made") == 0
+    assert (folder / f"{odd}, made/seed_000000.png").is_file()
     more = ["trainer.max_steps=8", "resume.allow_change=[trainer.max_steps]"]
     assert ganforge("train", *more, f"resume={odd}/run") == 0
     assert ganforge("evaluate", f"run={odd}/run", "n=4", "metrics=basic", "path_pairs=0") == 0

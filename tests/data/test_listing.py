@@ -310,3 +310,17 @@ def test_a_long_look_shows_itself_and_a_short_one_does_not(tmp_path, monkeypatch
     said = capsys.readouterr().err
     assert "listing files" in said
     assert "looking at the images" in said
+
+
+def test_pictures_that_training_drew_are_no_data(tmp_path):
+    """A run whose folder lies among its data trains on the same data when it goes on."""
+    for name in ("a.png", "run/samples/step_000002.png", "sweep/0/samples/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "run" / ".hydra").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    listing = list_images(tmp_path)
+    assert listing.names == ["a.png"]
+    assert "2 run of ganforge" in left_out(listing)
+    # One that is named itself is what was asked for.
+    assert list_images(tmp_path / "run").names == ["samples/step_000002.png"]

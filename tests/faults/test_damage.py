@@ -126,10 +126,10 @@ def test_slow_disks_are_waited_for(lab, whole, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own with six megabytes."""
+    """A file system of its own with eight megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True)
     except OSError:
@@ -150,6 +150,7 @@ def small_disk(tmp_path):
 )
 def test_a_full_disk_is_one_sentence_and_harms_nothing(free_kb, logger, data, whole, small_disk):
     folder = small_disk / "run"
+    folder.with_suffix(".0.log").symlink_to(small_disk.parent / "log")  # elsewhere there is room
     lab = Lab(data, [*overrides_of("gan"), f"logger={logger}"])
     assert lab.run(folder, fault=kill_in_step(6))[0] < 0
     ballast = small_disk / "ballast"

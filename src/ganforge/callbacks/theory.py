@@ -16,8 +16,9 @@ from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.sets import labels_for
 from ganforge.metrics.toy import mode_coverage, wasserstein1
 from ganforge.utils.files import atomic_path
-from ganforge.utils.images import join_gif, open_png
+from ganforge.utils.images import join_gif
 from ganforge.utils.modes import evaluating
+from ganforge.utils.png import open_png
 from ganforge.utils.runs import by_number
 from ganforge.utils.seeds import torch_rng
 

@@ -18,6 +18,7 @@ WORDS = {
     bool: "true or false", int: "a whole number", float: "a number", str: "a word",
     type(None): "null", Path: "a path",
 }  # fmt: skip
+OBJECTS = ("ganforge.", "torch.nn", "torch.optim", "lightning.", "collections.abc")
 LISTS = (
     list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable,
     collections.abc.Collection,
@@ -82,7 +83,7 @@ def fits(value: Any, hint: Any) -> bool:
     kind = origin or hint
     if kind is None or kind is type(None):
         return value is None
-    if not isinstance(kind, type):
+    if not isinstance(kind, type) or kind is inspect.Parameter.empty:
         return True  # Any, a type variable, or nothing that was said
     if isinstance(value, Mapping) and TARGET in value:
         return kind not in WORDS
@@ -101,7 +102,8 @@ def fits(value: Any, hint: Any) -> bool:
         return not each or all(fits(item, each[0]) for item in value)
     if kind is object:
         return True
-    return isinstance(value, Mapping)  # an object, or settings that are no object of a class
+    # An object, or settings that are no object; what others make of a word is theirs to say.
+    return isinstance(value, Mapping) or not kind.__module__.startswith(OBJECTS)
 
 
 def _words(hint: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ganforge.data.avatars import VERSION as FACES
 from ganforge.data.parallel import map_chunks
 from ganforge.data.source import Chunk, Names, check_size
 from ganforge.utils.errors import UserError
-from ganforge.utils.images import open_png
+from ganforge.utils.png import open_png
 
 if TYPE_CHECKING:
     from dicebear import Style

@@ -12,7 +12,7 @@ from PIL import Image
 from ganforge.data.parallel import map_chunks
 from ganforge.data.source import SPLITS, Chunk, Names, check_size
 from ganforge.utils.errors import UserError
-from ganforge.utils.images import open_png
+from ganforge.utils.png import open_png
 
 if TYPE_CHECKING:
     from dicebear import Style

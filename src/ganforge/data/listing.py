@@ -39,6 +39,7 @@ NO_DATA = frozenset(
     ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information",
      "thumbs.db", "desktop.ini")
 )  # fmt: skip
+RUN = {".hydra", "sweep.json"}  # in a folder whose pictures training drew
 SYSTEM = ("/proc", "/sys", "/dev")
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -244,6 +245,9 @@ def _walked(root: Path, advance: Callable[[int], None]) -> _Found:
                 entries = sorted(listed, key=lambda entry: entry.name)
         except OSError as error:
             found.unreadable.append(f"{folder or '.'} ({error.strerror})")
+            continue
+        if folder and RUN & {entry.name for entry in entries}:
+            found.others["run of ganforge"] += 1
             continue
         waiting += [folder + entry.name + "/" for entry in reversed(entries) if _is_folder(entry)]
         files = (entry for entry in entries if not (_no_data(entry.name) or _is_folder(entry)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ganforge.utils.images import open_png
+from ganforge.utils.png import open_png
 from ganforge.utils.regions import Point
 
 if TYPE_CHECKING:

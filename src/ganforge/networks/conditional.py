@@ -16,7 +16,7 @@ HeadFactory = Callable[[int], nn.Module]
 class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose scale and shift belong to the class (Dumoulin et al. 2017)."""
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int | None) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
         self.scale = nn.Embedding(num_classes, channels)
@@ -61,7 +61,7 @@ class NoLabels(nn.Module):
 class LabelConcat(NoLabels):
     """A one-hot label beside the latents (Mirza & Osindero 2014)."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int | None) -> None:
         super().__init__()
         self.num_classes = self.width = check_classes(num_classes)
 
@@ -73,7 +73,7 @@ class LabelConcat(NoLabels):
 class LabelNorm(NoLabels):
     """Class-conditional batch norm, as in SNGAN and BigGAN; latents stay as they are."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int | None) -> None:
         super().__init__()
         self.num_classes = check_classes(num_classes)
 
@@ -114,7 +114,7 @@ class NoHead(nn.Module):
 class Projection(nn.Module):
     """Adds ``y·Vφ(x)`` to the logit: does the image look like its class (Miyato & Koyama 2018)."""
 
-    def __init__(self, features: int, num_classes: int) -> None:
+    def __init__(self, features: int, num_classes: int | None) -> None:
         super().__init__()
         self.embedding = nn.Embedding(check_classes(num_classes), features)
         nn.init.normal_(self.embedding.weight, 0.0, 0.02)
@@ -127,7 +127,7 @@ class Projection(nn.Module):
 class AuxiliaryClassifier(nn.Module):
     """Names the class as well (Odena et al. 2017, ACGAN): logits ``N×(1 + num_classes)``."""
 
-    def __init__(self, features: int, num_classes: int) -> None:
+    def __init__(self, features: int, num_classes: int | None) -> None:
         super().__init__()
         self.classes = nn.Linear(features, check_classes(num_classes))
 

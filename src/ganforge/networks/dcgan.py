@@ -99,7 +99,7 @@ class DCGANDiscriminator(nn.Module):
         norm: Norm = nn.BatchNorm2d,
         weight_norm: WeightNorm | None = None,
         head: HeadFactory | None = None,
-        concat_classes: int = 0,
+        concat_classes: int | None = 0,
     ) -> None:
         super().__init__()
         self.concat_classes = concat_classes

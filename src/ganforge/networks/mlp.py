@@ -67,7 +67,7 @@ class MLPDiscriminator(nn.Module):
         norm: Norm = nn.Identity,
         weight_norm: WeightNorm | None = None,
         head: HeadFactory | None = None,
-        concat_classes: int = 0,
+        concat_classes: int | None = 0,
     ) -> None:
         super().__init__()
         refuse_layers(norm, self)

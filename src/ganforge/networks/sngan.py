@@ -165,7 +165,7 @@ class SNGANDiscriminator(nn.Module):
         weight_norm: WeightNorm | None = None,
         pool: nn.Module | None = None,
         head: HeadFactory | None = None,
-        concat_classes: int = 0,
+        concat_classes: int | None = 0,
     ) -> None:
         super().__init__()
         self.concat_classes = concat_classes

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from ganforge.data.decode import open_picture
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import JPEG_QUALITY
 
@@ -66,9 +67,6 @@ def write(image: Image.Image, path: Path, like: Image.Image, mark: bool) -> None
 
 def is_marked(path: Path) -> bool:
     """Whether a picture says that a part of it is synthetic."""
-    with Image.open(path) as image:
-        image.load()
-        told = image.info.get("xmp") or image.info.get(PNG_KEYWORD) or b""
-        tags = getattr(image, "tag_v2", {})
-    told = told or tags.get(TIFF_TAG, b"")
+    info = open_picture(path.read_bytes()).info
+    told = info.get("xmp") or info.get(PNG_KEYWORD) or b""
     return TERM in (told.decode("utf-8", "replace") if isinstance(told, bytes) else told)

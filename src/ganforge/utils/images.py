@@ -4,10 +4,8 @@ Images are uint8 ``N×C×H×W`` in ``[0, 255]`` at every public boundary and flo
 between normalisation and the networks.
 """
 
-import io
 import logging
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.utils.files import atomic_path
+from ganforge.utils.png import open_png
 from ganforge.utils.terminal import told_if_slow
 
 log = logging.getLogger(__name__)
@@ -78,23 +77,6 @@ def save_pages(
     times = {} if milliseconds is None else {"duration": list(milliseconds), "loop": 0}
     with atomic_path(path) as temporary:
         first.save(temporary, save_all=True, append_images=rest, quality=JPEG_QUALITY, **times)
-
-
-def open_png(source: Path | bytes) -> Image.Image:
-    """Decode one of our own pictures; raises OSError, or ValueError for more pixels than it has.
-
-    A folder may come from anyone: Pillow would hand a file that begins as PostScript to another
-    program, whatever it is called.
-    """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=("PNG",)) as image:
-                image.load()
-                return image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError) as error:
-        raise ValueError(str(error)) from error
 
 
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 120) -> None:

@@ -10,7 +10,7 @@ from ganforge.callbacks.loggers import log_picture
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import history_of
 from ganforge.utils.files import atomic_path
-from ganforge.utils.images import open_png
+from ganforge.utils.png import open_png
 from ganforge.utils.terminal import told_if_slow
 
 
