@@ -35,6 +35,15 @@ def valued(*values):
     return [replace(FID, value=value) for value in values]
 
 
+def test_what_never_learned_is_ranked_last_though_its_score_is_the_best(tmp_path, capsys):
+    """As of grey grids that a classifier's features take for faces."""
+    make_run(tmp_path / "grey", [replace(FID, value=0.1, step=0)])
+    make_run(tmp_path / "trained", [replace(FID, value=9.0, step=500)], width=16)
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert out.index("trained") < out.index("grey")
+
+
 def test_seeds_of_one_recipe_are_one_row(tmp_path, capsys):
     runs = [
         make_run(tmp_path / f"dcgan-2026010{seed}-000000", valued(value), seed=seed)

@@ -255,10 +255,10 @@ def test_logits_are_kept_only_for_who_reads_them(scorer, images, monkeypatch):
 
     monkeypatch.setattr("ganforge.metrics.scorer.extract", watched)
     monkeypatch.setattr("ganforge.metrics.statistics.extract", watched)
-    scorer.score(images(50, 2))  # generated images, then real ones
+    scorer.score(images(50, 2))  # generated images, then real ones, then noise
     scorer.metrics = (FID(), KID())
     scorer.score(images(50, 2))
-    assert kept == [True, False, False]
+    assert kept == [True, False, False, False]
 
 
 class Fails:

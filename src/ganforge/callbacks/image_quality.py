@@ -65,6 +65,11 @@ class ImageQuality(ScoreHistory):
     def _build(self, trainer: Trainer, pl_module: LightningModule) -> Scorer:
         real = real_images(trainer.datamodule, self.split, self.n_real, self.seed)
         self._scorer = Scorer(
-            self.features, real, self.cache_dir, self.metrics, device=pl_module.device
+            self.features,
+            real,
+            self.cache_dir,
+            self.metrics,
+            device=pl_module.device,
+            data=trainer.datamodule.name,
         )
         return self._scorer

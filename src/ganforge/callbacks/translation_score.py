@@ -103,7 +103,7 @@ class TranslationQuality(TranslationScore):
         if features is None:
             raise ValueError(
                 "callbacks.translation_score compares features: choose some, as in "
-                "features=cnn_cifar10, or leave it out with '~callbacks.translation_score'"
+                "features=efficientnet_lite0, or leave it out with '~callbacks.translation_score'"
             )
         self.features = features
         self.cache_dir = cache_dir

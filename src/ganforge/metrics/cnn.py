@@ -107,6 +107,12 @@ class CNNFeatures:
         return Features(features, self.network.heads[self.metadata["logits_head"]](features))
 
     @torch.inference_mode()
+    def logits_of(self, features: Tensor) -> dict[str, Tensor]:
+        """Return the logits ``N×values`` of every head for penultimate features on the CPU."""
+        device = next(self.network.parameters()).device
+        return {k: head(features.to(device)).cpu() for k, head in self.network.heads.items()}
+
+    @torch.inference_mode()
     def attributes(self, images: Tensor) -> dict[str, Tensor]:
         """Return the logits ``N×values`` of every head; ``heads`` names the values."""
         return self.network(self.prepare(images))

@@ -19,7 +19,9 @@ from ganforge.metrics.protocol import Settings
 from ganforge.metrics.statistics import RealFeatures
 from ganforge.utils.errors import UserError
 
-REAL = "real_images"  # the detail that says what real images score in generated ones' place
+# Details that say what others score in generated images' place.
+REAL, NOISE = "real_images", "uniform_noise"
+Heads = Callable[[Tensor], dict[str, Tensor]]  # from features to the logits of each attribute
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Metric(Protocol):
     """A value computed from features: a small frozen object whose fields are its settings.
 
     ``name`` begins the score's name, ``paired`` says whether it looks at real images. One that
-    reads logits says so by ``reads_logits = True``: they are kept for nobody else.
+    reads logits says so by ``reads_logits = True``: they are kept for nobody else. One that needs
+    the data set's own classifier says so by ``reads_heads = True``: it is measured nowhere else.
     """
 
     name: ClassVar[str]
@@ -74,7 +77,8 @@ class Comparison:
 
     ``real`` stands for the data: as many images as there are, for what has a bias in their number.
     ``tied`` says that image i of both sides belongs together, as a translation and its truth do.
-    What is costly and used twice is kept here.
+    ``heads`` reads the attributes of the data set's own classifier. What is costly and used twice
+    is kept here.
     """
 
     real: RealFeatures | None
@@ -82,6 +86,7 @@ class Comparison:
     training: RealFeatures | None = None
     held_out: RealFeatures | None = None
     tied: bool = False
+    heads: Heads | None = None
     results: dict[tuple, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property

@@ -1,9 +1,9 @@
 """From images to scores: features once, then every metric, each with its protocol."""
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ganforge import __version__
-from ganforge.metrics.comparison import REAL, Comparison, Metric, Value
+from ganforge.metrics.cnn import CNNFeatures
+from ganforge.metrics.comparison import NOISE, REAL, Comparison, Heads, Metric, Value
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
 from ganforge.metrics.protocol import Protocol, Score, Settings
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
@@ -22,6 +23,7 @@ from ganforge.utils.errors import GanforgeError, UserError
 
 Bars = Callable[[str, int], Progress | None]
 MOST_REAL = 50_000  # real images that a score looks at: the count of the papers
+NOISE_BATCH = 250
 LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy", "pillow")
 DEFAULT_METRICS: tuple[Metric, ...] = (FID(), KID(), InceptionScore())
 # What a metric may end with; it must not cost the others' values. numpy's LinAlgError is a
@@ -70,12 +72,25 @@ class Origin:
     subject: Settings = ()
 
 
+def uniform_noise(count: int, shape: Sequence[int]) -> RealImages:
+    """``count`` images of independent pixels, always the same ones."""
+
+    def made(start: int) -> Tensor:
+        rng, rows = torch.Generator().manual_seed(start), min(NOISE_BATCH, count - start)
+        return torch.randint(0, 256, (rows, *shape), generator=rng, dtype=torch.uint8)
+
+    told = f"uniform noise {'×'.join(map(str, shape))}"
+    batches = [partial(made, start) for start in range(0, count, NOISE_BATCH)]
+    return RealImages(lambda: iter(batches), count, told, "noise")
+
+
 class Scorer:
     """Scores generated images against one set of real ones; used by training and by evaluate.
 
     Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
     whole splits that memorisation looks at; ``bars(what, total)`` may show progress; ``tied`` is
-    that of ``Comparison``. Nothing here reads or moves the global random state, so measuring never
+    that of ``Comparison``; ``data`` is the real data set's name, which tells a
+    classifier of its own. Nothing here reads or moves the global random state, so measuring never
     changes training.
     """
 
@@ -91,11 +106,17 @@ class Scorer:
         held_out: RealImages | None = None,
         bars: Bars = lambda what, total: None,  # noqa: ARG005
         tied: bool = False,
+        data: str | None = None,
     ) -> None:
         self.extractor = extractor
         self.real = real
         self.cache_dir = cache_dir
-        self.metrics = tuple(metrics)
+        self.heads: Heads | None = None
+        if isinstance(extractor, CNNFeatures) and extractor.metadata["data"] == data:
+            self.heads = extractor.logits_of
+        self.metrics = tuple(
+            m for m in metrics if self.heads or not getattr(m, "reads_heads", False)
+        )
         self.device = device
         self.batch_size = batch_size
         self.training = training
@@ -103,7 +124,8 @@ class Scorer:
         self.bars = bars
         self.tied = tied
         self._known: dict[str, RealFeatures] = {}
-        self._references: dict[tuple[Metric, int], float | None] = {}
+        self._shape: tuple[int, ...] | None = None
+        self._references: dict[tuple[Metric, int], dict[str, float]] = {}
 
     def features_of(self, images: RealImages) -> RealFeatures:
         """Features of a set, from the cache where it has them."""
@@ -129,7 +151,7 @@ class Scorer:
         """Score uint8 images ``N×C×H×W``, given as one tensor or as batches, by every metric."""
         batches = fakes.split(self.batch_size) if isinstance(fakes, Tensor) else fakes
         fake = self._extract(batches, progress)
-        sides = Comparison(fake=fake, **self._reals(), tied=self.tied)
+        sides = Comparison(fake=fake, **self._reals(), tied=self.tied, heads=self.heads)
         told = [(metric, self._beside(metric, metric(sides), len(fake))) for metric in self.metrics]
         return [self.record(m.name, value, len(fake), m.paired, origin) for m, value in told]
 
@@ -143,7 +165,10 @@ class Scorer:
         told = self._extract(fakes.batches(), bar, fakes.count)
         labels = fakes.labels() if fakes.labels else None
         sides = Comparison(
-            fake=Features(told.features, told.logits, labels), **reals, tied=self.tied
+            fake=Features(told.features, told.logits, labels),
+            **reals,
+            tied=self.tied,
+            heads=self.heads,
         )
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
@@ -160,27 +185,37 @@ class Scorer:
         return scores, errors
 
     def _beside(self, metric: Metric, value: Value, count: int) -> Value:
-        """The same with what real images score in the place of generated ones, where they can."""
+        """The same with what real images and noise score in the place of generated ones."""
         if not metric.paired or self.tied:
             return value
         if (metric, count) not in self._references:
-            self._references[metric, count] = self._reference(metric, count)
-        reference = self._references[metric, count]
-        beside = {} if reference is None else {REAL: reference}
-        return replace(value, details={**value.details, **beside})
+            self._references[metric, count] = dict(self._others(metric, count))
+        return replace(value, details={**value.details, **self._references[metric, count]})
 
-    def _reference(self, metric: Metric, count: int) -> float | None:
-        """The score of ``count`` real images (at most half of them) against the others."""
+    def _others(self, metric: Metric, count: int) -> Iterator[tuple[str, float]]:
+        """The score of ``count`` real images (at most half) against the others; and of noise."""
         features = self.real_features.features.features
         order = np.random.default_rng([self.real.seed, 1, len(features)]).permutation(len(features))
         chosen, others = np.split(order, [min(count, len(order) // 2)])
         images = replace(self.real, labels=None)
-        real = RealFeatures(Features(features[others], None), images=images)
+        rest = RealFeatures(Features(features[others], None), images=images)
         plain = replace(metric, replicates=0) if isinstance(metric, FID | FIDInfinity) else metric
-        try:
-            return plain(Comparison(real, Features(features[chosen], None))).value
-        except FAILURES:  # what needs labels, or other sets
-            return None
+        for name, real, fake in (
+            (REAL, rest, features[chosen]),
+            (NOISE, self.real_features, self._noise(count)),
+        ):
+            try:
+                sides = Comparison(real, Features(fake, None), heads=self.heads)
+                yield name, plain(sides).value
+            except FAILURES:  # what needs labels, or other sets
+                continue
+
+    def _noise(self, count: int) -> Tensor:
+        """Features of uniform noise in the shape of the real images, from the cache."""
+        if self._shape is None:
+            first = next(iter(self.real.batches()))
+            self._shape = tuple((first if isinstance(first, Tensor) else first()).shape[1:])
+        return self.features_of(uniform_noise(count, self._shape)).features.features
 
     def _extract(
         self, batches: Iterable[Batch], progress: Progress | None, count: int | None = None

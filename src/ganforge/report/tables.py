@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.table import Table
 
-from ganforge.metrics.comparison import REAL
+from ganforge.metrics.comparison import NOISE, REAL
 from ganforge.metrics.protocol import Score
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
@@ -15,7 +15,8 @@ LIPS = tuple(
     for voice in ("known", "new")
 )
 REGION = ("region_psnr", "own_better", "eyes_opened", *LIPS)
-HIGHER = ("is", *SIMILAR, *REGION, "precision", "recall", "density", "coverage", "class_accuracy")
+HIGHER = ("is", *SIMILAR, *REGION, "precision", "recall", "density", "coverage", "class_accuracy",
+          "legibility")  # fmt: skip
 BETTER = {**dict.fromkeys(HIGHER, "↑"), "memorisation": "½"}
 
 
@@ -32,25 +33,31 @@ def score_table(columns: dict[str, Iterable[Score]]) -> Table:
     return table
 
 
-def of_real_images(scores: Iterable[Score]) -> list[Score]:
-    """What as many real images scored against the other ones: the best that there is to reach."""
-    told = [(score, dict(score.details).get(REAL)) for score in scores]
+def of_others(scores: Iterable[Score], whose: str = REAL) -> list[Score]:
+    """What others scored in the place of generated images, by the same protocol.
+
+    As many real images score the best that there is to reach, uniform noise what nobody wants.
+    """
+    told = [(score, dict(score.details).get(whose)) for score in scores]
     return [replace(score, value=value) for score, value in told if value is not None]
 
 
 def evaluation_table(scores: Iterable[Score]) -> Table:
-    """One row a score: the value, its 95 % interval, and the metric's own spread."""
+    """One row a score: the value, its 95 % interval, what others score, and its own spread."""
     table = Table()
     table.add_column("score")
-    for name in ("value", "95 % interval", "real images", "spread"):
+    for name in ("value", "95 % interval", "real images", "noise", "spread"):
         table.add_column(name, justify="right")
     for score in scores:
         low_high = "–".join(f"{end:.4g}" for end in score.interval or ())
         # What is smaller than a float's last digits is no spread.
         spread = f"± {score.std:.2g}" if (score.std or 0) > 1e-6 * abs(score.value) else ""
-        real = "".join(f"{best.value:.4g}" for best in of_real_images([score]))
+        real, noise = (
+            "".join(f"{other.value:.4g}" for other in of_others([score], whose))
+            for whose in (REAL, NOISE)
+        )
         arrow = BETTER.get(score.metric, "↓")
-        table.add_row(f"{score.name} {arrow}", f"{score.value:.4g}", low_high, real, spread)
+        table.add_row(f"{score.name} {arrow}", f"{score.value:.4g}", low_high, real, noise, spread)
     return table
 
 
@@ -75,5 +82,9 @@ def protocol_line(score: Score) -> str:
 
 def ranking_line(score: Score) -> str:
     """The protocol, and where the ranking ends: real images by the same protocol."""
-    best = "".join(f"; real images in their place: {s.value:.4g}" for s in of_real_images([score]))
-    return protocol_line(score) + best
+    line = protocol_line(score)
+    for words, whose in (("real images", REAL), ("noise", NOISE)):
+        line += "".join(
+            f"; {words} in their place: {s.value:.4g}" for s in of_others([score], whose)
+        )
+    return line

@@ -43,6 +43,11 @@ class Source:
     size: str = ""
     direction: str = ""
 
+    @property
+    def data(self) -> str | None:
+        """Name of the data set that they are of, where it is known."""
+        return None if self.config is None else self.config.data.name
+
     def take(self, n: int | None, seed: int) -> RealImages:
         """``n`` images, at most all; None: all, or ``DEFAULT_COUNT`` of a generator."""
         if n is not None and n < 2:

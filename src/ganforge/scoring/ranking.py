@@ -75,6 +75,11 @@ class Entry:
     scores: Sequence[Score]
 
     @property
+    def untrained(self) -> bool:
+        """Whether the best state of a run is the one before its first step."""
+        return any(score.step == 0 for score in self.scores)
+
+    @property
     def name(self) -> str:
         """The runs' common name without their times, or the first one's."""
         name = self.runs[0].name
@@ -175,13 +180,13 @@ def _at_best(history: Sequence[Score], checkpoint: str) -> list[Score]:
 
 
 def rank(runs: Sequence[Scored], measure: Measure) -> list[Entry]:
-    """Rows from the best to the worst by one score."""
+    """Rows from the best to the worst by one score; what never learned comes last."""
     recipes: dict[str, list[Scored]] = {}
     for run in runs:
         recipes.setdefault(run.recipe, []).append(run)
     entries = [Entry(same, [run.scores[measure] for run in same]) for same in recipes.values()]
     metric = runs[0].scores[measure].metric
-    return sorted(entries, key=lambda entry: goodness(metric, entry.mean))
+    return sorted(entries, key=lambda entry: (entry.untrained, goodness(metric, entry.mean)))
 
 
 def goodness(metric: str, value: float) -> float:

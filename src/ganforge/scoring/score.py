@@ -75,6 +75,7 @@ def score(
         held_out=sides.held_out,
         bars=bars,
         tied=tied,
+        data=real.data,
     )
     about = subject(
         (sides.training or sides.reals).data_hash, (channels or fake.channels, fake.size)

@@ -10,9 +10,10 @@ from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
+from ganforge.metrics.comparison import NOISE, REAL
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
-from ganforge.report.tables import of_real_images, protocol_line, readings_table, score_table
+from ganforge.report.tables import of_others, protocol_line, readings_table, score_table
 from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command, shown, terminal, typed
 
@@ -61,8 +62,9 @@ def _moments(history: ScoreHistory) -> dict[str, list[Score]]:
     columns[f"last (step {last[0].step})"] = last
     if history.best and first[0].step != last[0].step:  # none where no score was a finite number
         columns[f"best (step {history.best.step})"] = history.at(history.best.step)
-    if real := of_real_images(last):
-        columns["real images"] = real
+    for name, whose in (("real images", REAL), ("noise", NOISE)):
+        if others := of_others(last, whose):
+            columns[name] = others
     return columns
 
 
