@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from ganforge.commands import common
 from ganforge.config.compose import config_dir
+from ganforge.trained import load
 
 BLOCK = 10  # steps between two turns in one process; the loggers write once in each
 
@@ -73,4 +73,4 @@ def compose_training(settings: Settings) -> DictConfig:
 
 def pick_device(accelerator: str) -> torch.device:
     """The device that ``trainer.accelerator`` means: the loops of a benchmark share it."""
-    return common.pick_device("cuda" if accelerator == "gpu" else accelerator)
+    return load.pick_device("cuda" if accelerator == "gpu" else accelerator)
