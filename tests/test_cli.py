@@ -1,5 +1,6 @@
 """What a user sees who mistypes: one sentence, exit code 2, no stack trace."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganforge import __version__
-from helpers import TINY, TINY_AVATARS, draw_pictures, ganforge
+from ganforge.config.help import about
+from helpers import CONF, TINY, TINY_AVATARS, draw_pictures, ganforge
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -65,11 +67,68 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
 
 
-def test_help_of_train_lists_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ganforge("train", "--help") == 0
+def test_help_lists_groups_with_their_default_and_a_line_for_each_option(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss/mine.yaml").write_text(
+        "# @package x\n# A loss of my own.\n_target_: my.Loss\n"
+    )
+    assert ganforge("train", "--help", "--config-dir", str(tmp_path)) == 0
     text = capsys.readouterr().out
-    for group in ("model: ", "data: ", "loss: ", "augment: ", "experiment: "):
-        assert group in text
+    for line in ("model: dcgan\n", "data: avatars\n", "logger: [csv,tensorboard]\n"):
+        assert line in text
+    assert re.search("mine +A loss of my own", text)
+    assert re.search("dcgan +DCGAN \\(Radford", text)
+    for absent in ("tool: ", "metrics: ", "classifier: ", "_target_"):
+        assert absent not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("explore", ["tool: interpolation", "directions  ", "tool.steps: 9"]),
+        ("explore tool=arithmetic", ["Keys of tool=arithmetic", "tool.confidence: 0.0"]),
+        ("evaluate", ["metrics: all", "features: null", "memorisation  "]),
+        ("compare", ["runs: ???", "metric: null"]),
+        ("leaderboard", ["runs: [outputs]"]),
+        ("pack", ["data: image_folder", "chunk_mb: 32"]),
+    ],
+)
+def test_help_of_the_others(
+    words: str, told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ganforge(*words.split(), "-h") == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in told), text
+    assert "_target_" not in text
+
+
+def test_every_option_that_help_lists_has_a_line() -> None:
+    shown = [file for file in CONF.glob("*/*.yaml") if file.parent.name not in ("hydra", "paths")]
+    assert [str(file) for file in shown if not about(file)] == []
+
+
+def test_what_is_missing_is_told_before_heavy_imports() -> None:
+    for command in ("generate", "explore", "export", "translate", "evaluate", "compare"):
+        code = (
+            f"import sys; sys.argv = ['ganforge', '{command}']\n"
+            "from ganforge.cli import main\n"
+            "try:\n    main()\nexcept SystemExit as stop:\n    assert stop.code == 2\n"
+            "assert not {'torch', 'lightning'} & set(sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert " must be given" in done.stderr
+
+
+def test_the_first_job_of_a_sweep_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["seed=3,4", "model.n_critic=range(2,5)", "loss=hinge,minimax"]
+    assert ganforge("train", "-m", *words, "--cfg", "job") == 0
+    text = capsys.readouterr().out
+    assert "seed: 3\n" in text
+    assert "n_critic: 2" in text
+    assert "Hinge" in text
 
 
 def test_the_command_line_starts_without_heavy_imports() -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ganforge.config.aliases import understood
-from ganforge.config.sentences import _keys
+from ganforge.config.sentences import dotted_keys
 from ganforge.utils.errors import UserError
 from helpers import CONF, composed, draw_pictures, ganforge
 
@@ -54,7 +54,7 @@ def test_every_other_word_of_train_is_a_key_that_composes(tmp_path: Path) -> Non
     for word in {*TABLE["train"]} - SENTENCES:
         (meant,) = understood("train", [f"{word}=1"])
         key = meant.partition("=")[0]
-        assert (CONF / key).is_dir() or key in _keys(config), word
+        assert (CONF / key).is_dir() or key in dotted_keys(config), word
 
 
 @pytest.mark.parametrize("word", sorted(SENTENCES))

@@ -33,7 +33,8 @@ def usage() -> str:
         "usage: ganforge COMMAND [key=value ...]\n\n"
         f"{lines}\n\n"
         "ganforge COMMAND --help lists what can be chosen, --cfg job prints the composed\n"
-        "configuration. Start with: ganforge train"
+        "configuration. Start with: ganforge train\n"
+        "ganforge completion bash (or zsh, fish) prints what lets the shell complete all of it"
     )
 
 
@@ -55,11 +56,11 @@ def run_command(name: str) -> None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         if multirun and name == "train":  # in a process that needs nothing of what its job imports
             return import_module("ganforge.sweeps.jobs").run_here(config)
-        command: Callable[[DictConfig], object] = getattr(
-            import_module(f"ganforge.commands.{name}"), name
-        )
-        try:
+        try:  # what is missing is told before anything heavy is imported
             import_module("ganforge.config.checks").check_settings(config)
+            command: Callable[[DictConfig], object] = getattr(
+                import_module(f"ganforge.commands.{name}"), name
+            )
             if name != "train":
                 return command(config)
             with import_module("ganforge.training.claim").claimed(config), own_classes():
@@ -103,6 +104,9 @@ def run() -> None:
         return
     find_home()
     name = arguments[0]
+    if name in ("completion", "complete"):
+        complete(name, arguments[1:])
+        return
     if name == "job":  # how a sweep starts each of its jobs
         run_job(arguments[1])
         return
@@ -112,6 +116,13 @@ def run() -> None:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         fail(f"there is no command {name!r}: {hint}", 2)
+    if any(word in ("-h", "--help") for word in arguments[1:]):
+        from ganforge.config.help import help_of
+
+        print(
+            help_of(name, COMMANDS[name], [w for w in arguments[1:] if w not in ("-h", "--help")])
+        )
+        return
     from ganforge.utils.memory import keep_freed_memory
 
     keep_freed_memory()
@@ -130,6 +141,18 @@ def run() -> None:
         fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)
+
+
+def complete(name: str, words: list[str]) -> None:
+    """Print the script of a shell, or what the script asks for."""
+    from ganforge.config.completion import SHELLS, completions
+
+    if name == "complete":
+        print("\n".join(completions([*COMMANDS, "completion"], words)))
+    elif len(words) == 1 and words[0] in SHELLS:
+        print(SHELLS[words[0]])
+    else:
+        fail(f"ganforge completion needs a shell: {', '.join(SHELLS)}", 2)
 
 
 def run_train() -> None:

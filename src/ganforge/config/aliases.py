@@ -85,7 +85,7 @@ def _table() -> dict[str, dict[str, str]]:
 
 def _keys_of(command: str) -> Callable[[str], bool]:
     """Whether a command has a key, as far as files tell without composing them."""
-    content = _yaml(config_dir() / f"{command}.yaml")
+    content = read_options(config_dir() / f"{command}.yaml")
     own = {str(key) for key in content} - {"defaults"}
     groups = {group for group, _ in defaults_of(content)}
 
@@ -108,7 +108,11 @@ def _place(command: str, word: str, words: Sequence[str], places: Sequence[Path]
     if command in OF_DATA:
         option = _chosen_data(command, words)
         return f"{_place_of(option, places) or 'data.source.path'}={value}"
-    return f"data_path={value}" if "data_path" in _yaml(config_dir() / f"{command}.yaml") else word
+    return (
+        f"data_path={value}"
+        if "data_path" in read_options(config_dir() / f"{command}.yaml")
+        else word
+    )
 
 
 def _chosen_data(command: str, words: Sequence[str]) -> str:
@@ -116,18 +120,18 @@ def _chosen_data(command: str, words: Sequence[str]) -> str:
     chosen = dict(word.split("=", 1) for word in words if "=" in word)
     if "data" in chosen:
         return chosen["data"]
-    found = dict(defaults_of(_yaml(config_dir() / f"{command}.yaml")))
+    found = dict(defaults_of(read_options(config_dir() / f"{command}.yaml")))
     for group in ("model", "experiment"):
         name = chosen.get(group)
         file = _option(group, name, [config_dir()]) if name else None
-        found |= dict(defaults_of(_yaml(file))) if file else {}
+        found |= dict(defaults_of(read_options(file))) if file else {}
     return str(found["data"])
 
 
 def _place_of(option: str, places: Sequence[Path], depth: int = 0) -> str | None:
     """The key of a data set that says where its files lie."""
     file = _option("data", option, places)
-    content = _yaml(file) if file else {}
+    content = read_options(file) if file else {}
     if "path" in content:
         return "data.path"
     for part in ("source", "a"):
@@ -157,7 +161,8 @@ def _option(group: str, name: str, places: Sequence[Path]) -> Path | None:
 
 
 @cache
-def _yaml(file: Path) -> dict[str, Any]:
+def read_options(file: Path) -> dict[str, Any]:
+    """What a file of the configuration holds."""
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 

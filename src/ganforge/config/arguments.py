@@ -48,7 +48,21 @@ def prepared(command: str, words: Sequence[str]) -> list[str]:
     flags, overrides, sweeping = _sorted(words)
     _, folders = without_flags(flags)
     overrides = understood(command, with_folders(overrides, command), folders)
-    return [*flags, *(as_typed(word, sweeping) for word in overrides)]
+    overrides = [as_typed(word, sweeping) for word in overrides]
+    if sweeping and any(flag.startswith(("--cfg", "-c")) and "dir" not in flag for flag in flags):
+        flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
+        overrides = [_first(word) for word in overrides]
+    return [*flags, *overrides]
+
+
+def _first(word: str) -> str:
+    """What the first job of a sweep has: ``seed=1`` of ``seed=1,2,3``."""
+    override = OverridesParser.create().parse_override(word)
+    if not override.is_sweep_override():
+        return word
+    between = override.is_interval_sweep()
+    first = override.value().start if between else next(override.sweep_string_iterator())
+    return f"{override.get_key_element()}={first}"
 
 
 def flags_first(words: Sequence[str]) -> list[str]:

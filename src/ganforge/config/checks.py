@@ -137,6 +137,11 @@ def check_settings(config: DictConfig) -> None:
                     f"{key}={told} is no group of settings, and nothing can be done without it: "
                     f"leave {key} out, or choose one that --help lists"
                 )
+    if "fake" in config and config.run is None and config.fake is None:
+        raise UserError(
+            "run must be given: run=outputs/<run>, or fake=... and real=... (folders, zips, data "
+            "sets such as avatars:test, runs)"
+        )
     asked = _asked(config)
     for key, name, value in _settings(config, ""):
         if name in KINDS and (value is not None or name in NEEDED or key in asked):

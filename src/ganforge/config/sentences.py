@@ -193,7 +193,7 @@ def _unknown_key(key: str) -> str:
     from ganforge.config.compose import config_dir
 
     command = sys.argv[0].split()[-1]
-    config = _chosen(command)
+    config = chosen(command)
     *parents, last = key.split(".")
     node, place = config, ""
     for parent in parents:
@@ -204,7 +204,7 @@ def _unknown_key(key: str) -> str:
     else:
         if place:
             return f"there is no key {key!r}: {_beside(node, place, last)}"
-    keys = _keys(config)
+    keys = dotted_keys(config)
     groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
     same = [other for other in keys if other.rpartition(".")[2] == last]
     near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.75) or same[:3]
@@ -232,7 +232,7 @@ def _shown(node: "DictConfig", key: str) -> str:
     return key if isinstance(value, dict | list) or len(told) > 24 else f"{key}={told}"
 
 
-def _chosen(command: str) -> "DictConfig":
+def chosen(command: str) -> "DictConfig":
     """The configuration with the groups that were typed; without them where they do not go."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -248,14 +248,16 @@ def _chosen(command: str) -> "DictConfig":
             return compose(command)
 
 
-def _keys(node: object, prefix: str = "") -> list[str]:
+def dotted_keys(node: object, prefix: str = "") -> list[str]:
     """All dotted keys below ``prefix``, without resolving interpolations."""
     from omegaconf import DictConfig
 
     if not isinstance(node, DictConfig):
         return [prefix]
     children = node.items_ex(resolve=False)
-    nested = [_keys(child, f"{prefix}.{key}" if prefix else str(key)) for key, child in children]
+    nested = [
+        dotted_keys(child, f"{prefix}.{key}" if prefix else str(key)) for key, child in children
+    ]
     return [prefix, *(key for keys in nested for key in keys)]
 
 
