@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy import stats
 
-from ganforge.latent.neighbours import Neighbours, copying, nearest
+from ganforge.latent.neighbours import Neighbours
+from ganforge.utils.neighbours import copying, nearest
 
 
 def test_the_nearest_rows_come_first():

@@ -32,12 +32,19 @@ def opened(tmp_path):
 def test_images_are_scored_without_a_command(opened, tmp_path):
     extractor = CNNFeatures("avatars")
     fake, real, held_out = opened["fake"], opened["real"], opened["held"]
-    scores, left_out = score(
+    scores, left_out, copies = score(
         fake, real, features=extractor, metrics=[FID(), InceptionScore(), Memorisation()],
         cache_dir=tmp_path / "cache", n=9, seed=3, training=real, held_out=held_out,
     )  # fmt: skip
     assert [s.name for s in scores] == ["fid9_real", "memorisation9_real"]
     assert left_out == ["the Inception Score needs at least 10 images on each side, got 9."]
+    made = torch.cat([make() for make in fake.take(9, 3).load()])
+    shown = torch.stack([copies[:, 2 + 34 * row : 34 + 34 * row, 2:34] for row in range(2)])
+    first = [i for i in range(9) if torch.equal(made[i], shown[0])]
+    trained = torch.cat([make() for make in real.take(None, 3).load()])
+    apart = torch.cdist(extractor(made).features, extractor(trained).features)
+    assert apart[first[0]].min().item() == pytest.approx(apart.min().item(), rel=1e-3)
+    assert torch.equal(shown[1], trained[apart[first[0]].argmin()])
     by_hand = Scorer(extractor, real.take(None, 3), None, [FID()])
     images = torch.cat([make() for make in fake.take(9, 3).load()])
     assert scores[0].value == pytest.approx(by_hand.score(images)[0].value, rel=1e-9)
@@ -52,7 +59,7 @@ def test_a_data_set_is_opened_and_its_features_found_without_a_command(opened, t
     with pytest.raises(UserError, match="choose the features"):
         need_features(None, fake, real, tmp_path)
     assert need_features("cnn_cifar10", fake, real, tmp_path).name == "cnn-cifar10"
-    (scores, _) = score(
+    scores, *_ = score(
         fake, real, features=need_features("cnn_cifar10", fake, real, tmp_path),
         metrics=[KID()], cache_dir=None, n_real=5, channels=1,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from ganforge.scoring.translation import directions, score_direction
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import LoadedRun, build_data, load_run, pick_device
 from ganforge.utils.errors import UserError
+from ganforge.utils.images import save_image
 from ganforge.utils.ranks import world
 from ganforge.utils.terminal import shown, terminal
 
@@ -72,7 +73,7 @@ def _evaluate_images(config: DictConfig, spec: str, device: str) -> None:
     chosen, classifier = (OmegaConf.select(config, key) for key in ("features", "classifier"))
     fake, real, training, held_out = _sources(config, spec, device)
     with Bars() as bars:
-        scores, left_out = score(
+        scores, left_out, copies = score(
             fake,
             real,
             features=need_features(chosen, fake, real, data_dir),
@@ -103,6 +104,10 @@ def _evaluate_images(config: DictConfig, spec: str, device: str) -> None:
     print_scores(console, f"{fake.name} against {real.name}{step}", scores)
     print_notes(console, scores, left_out)
     console.print(f"written to {shown(path)}", soft_wrap=True)
+    if copies is not None:
+        picture = path.with_name(f"{path.stem}_nearest.png")
+        save_image(copies, picture)
+        console.print(f"nearest to training images: {shown(picture)}", soft_wrap=True)
 
 
 def _sources(

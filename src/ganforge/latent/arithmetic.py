@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ganforge.latent.groups import Group, Operand, Query, find_groups, spell
-from ganforge.latent.neighbours import nearest
 from ganforge.latent.space import Findings, Sheet, Space
 from ganforge.utils.errors import UserError
+from ganforge.utils.neighbours import nearest
 
 
 def expected(a: Query, b: Query, c: Query) -> Query:

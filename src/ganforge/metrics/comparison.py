@@ -14,10 +14,11 @@ from ganforge.metrics.bootstrap import Interval
 from ganforge.metrics.features import Features
 from ganforge.metrics.frechet import Moments, frechet_distance, moments
 from ganforge.metrics.mmd import Estimate, squared_mmd, squared_mmd_of_pairs
-from ganforge.metrics.neighbours import block_rows, density_and_coverage
+from ganforge.metrics.neighbours import density_and_coverage
 from ganforge.metrics.protocol import Settings
 from ganforge.metrics.statistics import RealFeatures
 from ganforge.utils.errors import UserError
+from ganforge.utils.neighbours import Nearest, block_rows, nearest
 
 # Details that say what others score in generated images' place.
 REAL, NOISE = "real_images", "uniform_noise"
@@ -160,6 +161,11 @@ class Comparison:
             verbose=False,
         )
         return told[KEY_METRIC_PRECISION], told[KEY_METRIC_RECALL]
+
+    @kept
+    def in_training(self) -> Nearest:
+        """The training image that is nearest to each generated one."""
+        return nearest(self.fake.features, self.training.features.features)
 
     @kept
     def density_coverage(self, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from ganforge.metrics import bootstrap
 from ganforge.metrics.comparison import Comparison, Value, need_images
-from ganforge.metrics.neighbours import nearest
 from ganforge.utils.errors import UserError
+from ganforge.utils.neighbours import copying, nearest
 
 SEED = 0  # of the intervals' resampling
 
@@ -107,34 +107,27 @@ class Memorisation:
                 "held_out=DATA:test, or leave ganforge.metrics.coverage.Memorisation out."
             )
         need_images(len(sides.held_out), 2, "memorisation")
-        training = sides.training.features.features
-        fake = nearest(sides.fake.features, training).double().numpy()
-        others = sides.held_out.features.features
-        held_out = np.sort(nearest(others, training).double().numpy())
-        farther = len(held_out) - np.searchsorted(held_out, fake, side="right")
-        not_nearer = len(held_out) - np.searchsorted(held_out, fake, side="left")
-        chance = (farther + not_nearer) / 2 / len(held_out)
-        ordered = np.sort(fake)
-        nearer = np.searchsorted(ordered, held_out, side="left")
-        not_farther = np.searchsorted(ordered, held_out, side="right")
-        of_held_out = (nearer + not_farther) / 2 / len(fake)
+        fake = sides.in_training().distances[:, 0].double()
+        rows = sides.held_out.features.features, sides.training.features.features
+        held_out = nearest(*rows).distances[:, 0].double()
+        found = copying(fake, held_out)
         details = {
-            "median_distance": float(np.median(fake)),
-            "median_distance_held_out": float(np.median(held_out)),
+            "median_distance": fake.median().item(),
+            "median_distance_held_out": held_out.median().item(),
             # 0.01 of new images: a mean over pairs does not see that some are copies.
             "share_nearer_than_1_percent_of_held_out": float(
-                (fake < np.quantile(held_out, 0.01)).mean()
+                (fake.numpy() < np.quantile(held_out.numpy(), 0.01)).mean()
             ),
         }
         sets = {"training": sides.training, "held_out": sides.held_out}
         return Value(
-            float(chance.mean()),
+            found.share,
             settings=tuple(
                 (name, value)
                 for what, found in sets.items()
                 for name, value in ((f"n_{what}", len(found)), (f"{what}_hash", found.data_hash))
             ),
             notes=tuple(found.note for found in sets.values() if found.note),
-            interval=bootstrap.of_two(float(chance.mean()), chance, of_held_out),
+            interval=bootstrap.of_two(found.share, found.samples.numpy(), found.held_out.numpy()),
             details=details,
         )

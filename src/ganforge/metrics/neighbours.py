@@ -1,29 +1,9 @@
-"""Nearest neighbours in feature space, in blocks that fit into memory."""
-
-from collections.abc import Iterator
+"""Balls around real images and what lies in them."""
 
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 25  # distances held at once: 128 MiB
-
-
-def block_rows(columns: int) -> int:
-    """How many rows of distances to ``columns`` points are held at once."""
-    return max(1, min(4096, BLOCK // max(columns, 1)))
-
-
-def distances(queries: Tensor, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield consecutive slices of the queries with their distances, ``rows×len(points)``."""
-    rows = block_rows(len(points))
-    for start in range(0, len(queries), rows):
-        part = slice(start, start + rows)
-        yield part, torch.cdist(queries[part], points)
-
-
-def nearest(queries: Tensor, points: Tensor) -> Tensor:
-    """Distance of each query to the nearest point, shape ``N``."""
-    return torch.cat([block.min(1).values for _, block in distances(queries, points)])
+from ganforge.utils.neighbours import distances
 
 
 def radii(points: Tensor, k: int) -> Tensor:

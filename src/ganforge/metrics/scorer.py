@@ -90,8 +90,8 @@ class Scorer:
     Features are extracted once and shared by all metrics. ``training`` and ``held_out`` are the
     whole splits that memorisation looks at; ``bars(what, total)`` may show progress; ``tied`` is
     that of ``Comparison``; ``data`` is the real data set's name, which tells a
-    classifier of its own. Nothing here reads or moves the global random state, so measuring never
-    changes training.
+    classifier of its own. ``compared`` is what memorisation looked at
+    last. Nothing here reads or moves the global random state, so measuring never changes training.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Scorer:
         self.bars = bars
         self.tied = tied
         self._known: dict[str, RealFeatures] = {}
+        self.compared: Comparison | None = None
         self._shape: tuple[int, ...] | None = None
         self._references: dict[tuple[Metric, int], dict[str, float]] = {}
 
@@ -170,6 +171,7 @@ class Scorer:
             tied=self.tied,
             heads=self.heads,
         )
+        self.compared = sides if self.training else None  # features take memory
         bar, scores, errors = self.bars("metrics", len(self.metrics)), [], []
         for metric in self.metrics:
             try:

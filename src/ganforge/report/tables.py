@@ -46,7 +46,7 @@ def evaluation_table(scores: Iterable[Score]) -> Table:
     """One row a score: the value, its 95 % interval, what others score, and its own spread."""
     table = Table()
     table.add_column("score")
-    for name in ("value", "95 % interval", "real images", "noise", "spread"):
+    for name in ("value", "95 % interval", "real", "noise", "spread"):
         table.add_column(name, justify="right")
     for score in scores:
         low_high = "–".join(f"{end:.4g}" for end in score.interval or ())

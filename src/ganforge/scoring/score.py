@@ -6,24 +6,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ganforge.metrics.class_scores import ClassAccuracy, ClassFID
 from ganforge.metrics.comparison import Metric
+from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import FAILURES, MOST_REAL, Bars, Scorer, failure, subject
 from ganforge.metrics.statistics import RealImages
 from ganforge.scoring.class_accuracy import class_accuracy, need_classes
+from ganforge.scoring.copies import nearest_pairs
 from ganforge.scoring.images import Source, in_channels
 from ganforge.scoring.path_length import path_length
 from ganforge.utils.errors import UserError
 
 
 class Results(NamedTuple):
-    """Scores, and sentences that say what was left out and why."""
+    """Scores, sentences that say what was left out and why, and a picture of possible copies.
+
+    ``copies`` is uint8 ``C×H×W``: the generated images nearest to training images, above these.
+    """
 
     scores: list[Score]
     left_out: list[str]
+    copies: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,13 @@ def score(
                 scores.append(measure())
             except FAILURES as error:  # the scores so far are not lost
                 left_out.append(failure(name, error))
-    return Results(scores, left_out)
+    copies = None
+    if any(one.metric == Memorisation.name for one in scores):
+        try:
+            copies = nearest_pairs(scorer.compared, sides.fakes, sides.training)
+        except FAILURES as error:  # as of images of many sizes
+            left_out.append(failure("the picture of copies", error))
+    return Results(scores, left_out, copies)
 
 
 def _applies(metric: Metric, sides: Sides) -> bool:

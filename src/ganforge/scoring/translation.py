@@ -133,7 +133,7 @@ def score_direction(
         )
     if features is None or not metrics:
         return Translated([], pixels, left_out)
-    scores, errors = score(
+    scores, errors, _ = score(
         way.fake,
         way.real,
         features=features,
