@@ -37,7 +37,7 @@ def film_writer(
         wavfile.write(sound, RATE, (samples.clip(-1, 1) * 32767).astype(np.int16))
         writer = ffmpeg().write_frames(
             str(temporary), size, fps=fps, codec=codec, pix_fmt_out=pixels, macro_block_size=1,
-            quality=None, audio_path=sound, audio_codec=sound_codec,
+            quality=None, audio_path=sound, audio_codec=sound_codec, ffmpeg_log_level="error",
             output_params=[*quality, *told],
         )  # fmt: skip
         writer.send(None)
