@@ -41,7 +41,19 @@ INSIDE = {
         "utils",
     },
     "sweeps": {"config", "training", "utils"},
-    "commands": {"config", "data", "latent", "metrics", "models", "report", "scoring", "sharing"}
+    "api": {"config", "latent", "metrics", "models", "report", "scoring", "sharing", "trained"}
+    | {"utils"},
+    "commands": {
+        "api",
+        "config",
+        "data",
+        "latent",
+        "metrics",
+        "models",
+        "report",
+        "scoring",
+        "sharing",
+    }
     | {"retouch", "trained", "training", "utils"},
 }
 TORCH_ONLY = ("augment", "losses", "networks", "latent")

@@ -175,7 +175,7 @@ def test_an_export_that_fails_leaves_nothing(
     def fail(*_: object) -> None:
         raise UserError("no card")
 
-    monkeypatch.setattr("ganforge.commands.export.model_card", fail)
+    monkeypatch.setattr("ganforge.sharing.export.model_card", fail)
     assert ganforge("export", f"run={run}", f"output={tmp_path / 'b'}") == 2
     assert not list(tmp_path.iterdir())
 

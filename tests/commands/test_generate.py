@@ -6,22 +6,23 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
+from ganforge.latent.priors import Normal
 from ganforge.models.gan import GAN
-from ganforge.trained.latents import truncated
 from helpers import TINY, TINY_AVATARS, ganforge
 
 
 def test_truncation_by_hand() -> None:
     """The upper quartile of the normal becomes that of its part within ±0.7: Φ⁻¹(0.62902)."""
     z = torch.tensor([-0.67449, 0.0, 0.67449])
-    assert_close(truncated(z, 0.7), torch.tensor([-0.32926, 0.0, 0.32926]), rtol=0, atol=1e-4)
-    assert truncated(z, None) is z
-    assert_close(truncated(z, 8.0), z, rtol=0, atol=1e-5)
+    assert_close(
+        Normal(1).truncate(z, 0.7), torch.tensor([-0.32926, 0.0, 0.32926]), rtol=0, atol=1e-4
+    )
+    assert_close(Normal(1).truncate(z, 8.0), z, rtol=0, atol=1e-5)
 
 
 def test_truncated_latents_stay_inside_and_in_order() -> None:
     z = torch.randn(1000, 5, generator=torch.Generator().manual_seed(0)) * 3
-    cut = truncated(z, 0.5)
+    cut = Normal(1).truncate(z, 0.5)
     assert cut.abs().max() <= 0.5
     assert (cut.flatten()[z.flatten().argsort()].diff() >= 0).all()
 

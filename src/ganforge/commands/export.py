@@ -4,47 +4,26 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ganforge.config.build import build_bundled
-from ganforge.models.translator import Translator
-from ganforge.sharing.card import Card, model_card
-from ganforge.sharing.export import _check_output, _check_pictures, portable, write_pictures
-from ganforge.trained.bundle import CARD, CONFIG, WEIGHTS, Bundle, is_bundle, write_bundle
-from ganforge.trained.load import load_bundle, load_run, need_latents
+from ganforge.sharing import export as bundles
+from ganforge.trained.bundle import is_bundle
+from ganforge.trained.load import load_run
 from ganforge.utils.errors import UserError
-from ganforge.utils.folders import atomic_folder
 from ganforge.utils.terminal import shown, terminal
 
 
 def export(config: DictConfig) -> None:
-    """Write the bundle; it appears only when it gives the same pictures as the run."""
+    """Write the bundle and say where it is."""
     if config.format != "safetensors":
         raise UserError(f"format={config.format} is not written: choose format=safetensors")
     if is_bundle(config.run):
         raise UserError(f"{config.run} is a bundle already: copy the folder")
     loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
-    if not isinstance(loaded.module, Translator):
-        need_latents(loaded)
-    output = Path(config.output or loaded.run.folder / "bundle").expanduser()
-    _check_output(output, config.overwrite)
-    parts = portable(loaded)
-    with atomic_folder(output) as folder:
-        skeleton = build_bundled(parts.model)
-        state = loaded.module.state_dict()
-        weights = {key: state[key] for key in skeleton.state_dict()}
-        name = loaded.run.folder.name
-        bundle = Bundle(
-            parts,
-            weights,
-            loaded.step,
-            loaded.ema,
-            loaded.classes,
-            loaded.checkpoint,
-            getattr(loaded.module, "class_shares", None),
-        )
-        write_bundle(bundle, folder, name)
-        _check_pictures(loaded, load_bundle(folder, config.device))
-        pictures = write_pictures(loaded, folder) if config.picture else {}
-        card = Card(loaded, name, pictures, config.license, Path(output.name))
-        (folder / CARD).write_text(model_card(card), encoding="utf-8")
-    files = ", ".join([WEIGHTS, CONFIG, CARD, *pictures])
-    terminal().print(f"Step {loaded.step} of {name} in {shown(output)}: {files}", soft_wrap=True)
+    output = Path(config.output or loaded.run.folder / "bundle")
+    files = bundles.export(
+        loaded, output, overwrite=config.overwrite, picture=config.picture, terms=config.license
+    )
+    terminal().print(
+        f"Step {loaded.step} of {loaded.run.folder.name} in {shown(output.expanduser())}: "
+        f"{', '.join(files)}",
+        soft_wrap=True,
+    )

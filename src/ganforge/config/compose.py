@@ -18,8 +18,8 @@ def config_dir() -> Path:
     raise FileNotFoundError(f"no conf/train.yaml beside {package}: install ganforge again")
 
 
-def composed(words: Sequence[str]) -> "DictConfig":
-    """The configuration that Hydra is going to compose."""
+def composed(words: Sequence[str], command: str = "train") -> "DictConfig":
+    """The configuration that Hydra is going to compose for a command."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -28,7 +28,7 @@ def composed(words: Sequence[str]) -> "DictConfig":
         overrides.append(f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]")
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("train", overrides)
+        return compose(command, overrides)
 
 
 def compose_in_place(command: str, overrides: Sequence[str]) -> "DictConfig":

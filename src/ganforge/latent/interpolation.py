@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +103,13 @@ class Interpolation:
 
     def __call__(self, space: Space) -> Findings:
         """Walk, draw and measure."""
+        if not space.prior.arcs and (arcs := [n for n, p in self.paths.items() if p is slerp]):
+            straight = {n: p for n, p in self.paths.items() if p is not slerp}
+            if not straight:
+                raise UserError("styles lie on no sphere: tool.paths needs a path that is no arc")
+            found = replace(self, paths=straight)(space)
+            note = f"{', '.join(arcs)}: left out, because styles lie on no sphere"
+            return replace(found, lines=[*found.lines, note])
         a, b = self._ends(space)
         t = torch.linspace(0, 1, self.steps)
         walks = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ STYLES = 10_000  # styles that the mean and the spread of a mapped prior are tak
 
 class Prior(Protocol):
     """A distribution of latents ``N×size`` that a generator reads."""
+
+    arcs: ClassVar[bool]  # whether points on an arc between latents are as typical as its ends
 
     @property
     def size(self) -> int:
@@ -77,6 +79,7 @@ def to_shell(z: Tensor) -> Tensor:
 class Normal:
     """Standard normal latents z: in many dimensions nearly all have the length √size."""
 
+    arcs: ClassVar[bool] = True
     size: int
 
     def draw(self, count: int, rng: torch.Generator) -> Tensor:
@@ -117,6 +120,7 @@ class Mapped:
     Styles lie where the mapping learned to put them: a mean of styles is a style.
     """
 
+    arcs: ClassVar[bool] = False
     mapping: Callable[[Tensor], Tensor]
     prior: Prior
 

@@ -1,7 +1,7 @@
 """The training core: alternating updates by manual optimization, and the counters."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganforge.losses.objective import Terms
+from ganforge.utils.images import to_float
 from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
 from ganforge.utils.seeds import number, seed_globals, torch_rng
 
@@ -21,6 +22,7 @@ ScheduleFactory = Callable[[Optimizer], LRScheduler]
 # gradients are still there. What it does must cost little and change nothing.
 Observer = Callable[[str, dict[str, torch.Tensor], list[nn.Parameter]], None]
 Batch = dict[str, torch.Tensor]
+Plain = torch.Tensor | Sequence[torch.Tensor]
 
 
 class Update(NamedTuple):
@@ -51,6 +53,7 @@ class AdversarialModule(LightningModule):
 
     """
 
+    batch_keys: ClassVar[tuple[str, ...]] = ("image", "label")  # in the order of a plain batch
     constants: ClassVar[tuple[str, ...]] = ()  # settings beside the generators that pictures need
 
     def __init__(
@@ -76,6 +79,16 @@ class AdversarialModule(LightningModule):
         self.repeat: Callable[[Batch], None] | None = None
         self.recorded: list[Update] | None = None  # a list while a step is being recorded
         self._noise: torch.Generator | None = None
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str, *arguments: Any, **networks: Any) -> Self:
+        """Refused without the networks: a checkpoint is weights, the constructor is in the run."""
+        if not networks:
+            raise TypeError(
+                "a checkpoint holds weights alone: ganforge.load(RUN).module is the trained "
+                f"{cls.__name__}, with RUN the folder that {checkpoint_path} lies in"
+            )
+        return super().load_from_checkpoint(checkpoint_path, *arguments, **networks)
 
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The networks of the generator's side, then those of the discriminator's."""
@@ -126,8 +139,10 @@ class AdversarialModule(LightningModule):
         """Let dropout and augmentation differ by rank; weights were drawn before, alike on all."""
         seed_globals(self.seed, self.global_rank, "training")
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: Batch | Plain, batch_idx: int) -> None:  # noqa: ARG002
         """Play one step and move the rates on, before a callback may save them."""
+        if not isinstance(batch, dict):
+            batch = self.named(batch)
         if self._resumed is not None:
             self._go_on(self._resumed)
             self._resumed = None
@@ -139,6 +154,14 @@ class AdversarialModule(LightningModule):
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
             if schedule is not None:
                 schedule.step()
+
+    def named(self, batch: Plain) -> Batch:
+        """A batch of a loader of one's own, uint8 or float ``[-1, 1]``, by the model's names."""
+        parts = [batch] if isinstance(batch, torch.Tensor) else batch
+        if len(parts) > len(self.batch_keys):
+            raise ValueError(f"a batch is {' and '.join(self.batch_keys)}, not {len(parts)} parts")
+        named = dict(zip(self.batch_keys, parts, strict=False))
+        return {k: to_float(x) if x.dtype == torch.uint8 else x for k, x in named.items()}
 
     def _go_on(self, state: dict[str, Any]) -> None:
         """Take this rank's states of a checkpoint.

@@ -158,6 +158,8 @@ class GAN(LatentModel):
     def on_fit_start(self) -> None:
         """Refuse labels that do not fit before the first step."""
         super().on_fit_start()
+        if self.trainer.datamodule is None:  # a loader of one's own says nothing of its classes
+            return
         names = self._class_names()
         if self.num_classes is not None and (names is None or len(names) != self.num_classes):
             found = "no labels" if names is None else f"{len(names)} classes"

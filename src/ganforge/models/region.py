@@ -48,6 +48,7 @@ class RegionTranslator(Translator):
     """
 
     translators: ClassVar[dict[str, str]] = {"input_to_truth": "generator"}
+    batch_keys: ClassVar[tuple[str, ...]] = ("exemplar", "truth", "input", "person")
     constants: ClassVar[tuple[str, ...]] = ("region",)
     usage: ClassVar[str] = "retouch run={run} input=PHOTO exemplar=PHOTO output=FOLDER"
 

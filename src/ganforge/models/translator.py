@@ -21,6 +21,7 @@ class Translator(AdversarialModule):
     """
 
     translators: dict[str, str]
+    batch_keys: ClassVar[tuple[str, ...]] = ("a", "b")
     usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
 
     def generators(self) -> dict[str, str]:

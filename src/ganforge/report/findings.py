@@ -1,8 +1,12 @@
 """Findings of ``ganforge explore`` as files: labelled sheets, heat maps, films and a JSON."""
 
 import math
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +30,77 @@ def check_film(film: str) -> None:
         raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg")
 
 
-def write_findings(
-    findings: Findings, facts: Mapping[str, Any], folder: Path, film: str
-) -> list[str]:
-    """Write every picture and ``explore.json``; returns the names of the files."""
-    files = []
-    for name, picture in findings.pictures.items():
-        if isinstance(picture, Film):
-            path = folder / f"{name}.{film}"
-            FILMS[film](film_frames(picture), path, picture.loops)
-        else:
-            path = folder / f"{name}.png"
-            draw = draw_sheet if isinstance(picture, Sheet) else draw_matrix
-            draw(picture, path)
-        files.append(path.name)
-    write_json({**facts, "findings": findings.numbers, "files": files}, folder / "explore.json")
-    return [*files, "explore.json"]
+@dataclass(frozen=True)
+class Exploration:
+    """What a tool found in a trained model, and what was asked for; a notebook shows it."""
+
+    findings: Findings
+    facts: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Every number behind the pictures."""
+        return self.findings.numbers
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What was found, in words."""
+        return self.findings.lines
+
+    def picture(self, name: str | None = None) -> Image.Image:
+        """A picture by its name, without one the first; of a film the first frame."""
+        pictures = self.findings.pictures
+        name = next(iter(pictures)) if name is None else name
+        if name not in pictures:
+            raise UserError(f"there is no picture {name}: choose from {', '.join(pictures)}")
+        return frames_of(pictures[name])[0]
+
+    def save(self, folder: str | Path, film: str = "gif") -> list[str]:
+        """Write every picture and ``explore.json``; returns the names of the files."""
+        check_film(film)
+        folder, files = Path(folder).expanduser(), []
+        for name, picture in self.findings.pictures.items():
+            if isinstance(picture, Film):
+                path = folder / f"{name}.{film}"
+                FILMS[film](frames_of(picture), path, picture.loops)
+            else:
+                path = folder / f"{name}.png"
+                with atomic_path(path) as temporary:
+                    frames_of(picture)[0].save(temporary, "PNG", optimize=True)
+            files.append(path.name)
+        record = {**self.facts, "findings": self.numbers, "files": files}
+        write_json(record, folder / "explore.json")
+        return [*files, "explore.json"]
+
+    def _repr_png_(self) -> bytes:
+        return _png(self.picture())
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{'<br>'.join(map(escape, self.lines))}</p>"]
+        for name, picture in self.findings.pictures.items():
+            film = isinstance(picture, Film)
+            data = _gif(picture) if film else _png(frames_of(picture)[0])
+            kind, text = "gif" if film else "png", b64encode(data).decode()
+            image = f'<img alt="{escape(name)}" src="data:image/{kind};base64,{text}">'
+            parts.append(f"<figure>{image}<figcaption>{escape(name)}</figcaption></figure>")
+        return "\n".join(parts)
+
+
+def _png(image: Image.Image) -> bytes:
+    image.save(buffer := BytesIO(), "PNG")
+    return buffer.getvalue()
+
+
+def _gif(film: Film) -> bytes:
+    write_gif(frames_of(film), buffer := BytesIO(), film.loops)
+    return buffer.getvalue()
+
+
+def frames_of(picture: Sheet | Matrix | Film) -> list[Image.Image]:
+    """A picture drawn: several frames of a film, one of anything else."""
+    if isinstance(picture, Film):
+        return film_frames(picture)
+    return [draw_sheet(picture) if isinstance(picture, Sheet) else draw_matrix(picture)]
 
 
 def scale_for(side: int, smallest: int = 64) -> int:
@@ -49,16 +108,14 @@ def scale_for(side: int, smallest: int = 64) -> int:
     return max(1, math.ceil(smallest / side))
 
 
-def draw_sheet(sheet: Sheet, path: Path) -> None:
+def draw_sheet(sheet: Sheet) -> Image.Image:
     """Tile images with a word above each column and left of each row."""
     columns, scale = len(sheet.columns), scale_for(sheet.images.shape[-1])
     tiles = to_pil(grid(sheet.images, columns, padding=GAP, scale=scale)).convert("RGB")
-    canvas = with_captions(tiles, sheet.columns, sheet.rows)
-    with atomic_path(path) as temporary:
-        canvas.save(temporary, optimize=True)
+    return with_captions(tiles, sheet.columns, sheet.rows)
 
 
-def draw_matrix(matrix: Matrix, path: Path) -> None:
+def draw_matrix(matrix: Matrix) -> Image.Image:
     """Draw a heat map with its numbers; the largest of each row is framed."""
     rows, columns = matrix.values.shape
     figure = Figure(
@@ -77,8 +134,8 @@ def draw_matrix(matrix: Matrix, path: Path) -> None:
     axes.set_xticks(range(columns), matrix.columns, rotation=30, ha="right", parse_math=False)
     axes.set_yticks(range(rows), matrix.rows, parse_math=False)
     axes.set_title(matrix.title, fontsize=10, loc="left", parse_math=False)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    figure.savefig(buffer := BytesIO())
+    return Image.open(buffer)
 
 
 def _frame(column: int, row: int) -> Any:
@@ -93,13 +150,17 @@ def film_frames(film: Film) -> list[Image.Image]:
     return [to_pil(grid(frame, film.columns, padding=GAP, scale=scale)) for frame in film.frames]
 
 
-def write_gif(frames: Sequence[Image.Image], path: Path, loops: bool) -> None:
+def write_gif(frames: Sequence[Image.Image], path: Path | BytesIO, loops: bool) -> None:
     """Write an endless GIF; a film that does not loop rests on its last frame."""
     # One palette of 256 colours for all frames: with one each, still areas flicker.
     first, *rest = _with_one_palette(frames)
     durations = [MILLISECONDS] * len(rest) + [MILLISECONDS if loops else REST]
+    options = {"save_all": True, "append_images": rest, "duration": durations, "loop": 0}
+    if isinstance(path, BytesIO):
+        first.save(path, "GIF", **options)
+        return
     with atomic_path(path) as temporary:
-        first.save(temporary, save_all=True, append_images=rest, duration=durations, loop=0)
+        first.save(temporary, "GIF", **options)
 
 
 def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:

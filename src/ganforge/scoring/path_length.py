@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.latent.interpolation import TAIL, path_lengths, slerp, without_tails
+from ganforge.latent.interpolation import TAIL, path_lengths, without_tails
 from ganforge.metrics import bootstrap
 from ganforge.metrics.cnn import CNNFeatures
 from ganforge.metrics.comparison import Value
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.trained.load import LoadedRun
-from ganforge.trained.space import Activations, of_one_class
+from ganforge.trained.space import Activations, one_class
 from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import torch_rng
 
@@ -26,11 +26,11 @@ def path_length(loaded: LoadedRun, scorer: Scorer, origin: Origin, pairs: int, s
         raise UserError("the perceptual path length, which needs the feature maps of features=cnn")
     rng = torch_rng(seed, 0, "path length")
     a, b = (loaded.module.draw_latents(pairs, rng) for _ in range(2))
-    activations = Activations(scorer.extractor)
+    activations, path = Activations(scorer.extractor), loaded.module.prior.path
     labels = loaded.module.draw_labels(pairs, seed)
     lengths = torch.cat(
         [
-            path_lengths(activations, generator, slerp, a[chosen], b[chosen], rng, EPSILON)
+            path_lengths(activations, generator, path, a[chosen], b[chosen], rng, EPSILON)
             for generator, chosen in _by_class(loaded, labels)
         ]
     )
@@ -51,4 +51,4 @@ def _by_class(loaded: LoadedRun, labels: Tensor | None) -> Iterator[tuple[nn.Mod
         yield loaded.module.generator, slice(None)
         return
     for number in labels.unique().tolist():
-        yield of_one_class(loaded, number)[0], labels == number
+        yield one_class(loaded, "z", number)[1], labels == number

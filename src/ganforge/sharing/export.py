@@ -9,12 +9,16 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from ganforge.config.build import build_bundled
 from ganforge.config.trusted import PLACES, refuse_untrusted
+from ganforge.models.latent import LatentModel
 from ganforge.models.translator import Translator
-from ganforge.trained.bundle import CARD, CONFIG, PICTURES, WEIGHTS
+from ganforge.sharing.card import Card, model_card
+from ganforge.trained.bundle import CARD, CONFIG, PICTURES, WEIGHTS, Bundle, write_bundle
 from ganforge.trained.latents import of_seeds
-from ganforge.trained.load import LoadedRun
+from ganforge.trained.load import LoadedRun, load_bundle, need_latents
 from ganforge.utils.errors import UserError
+from ganforge.utils.folders import atomic_folder
 from ganforge.utils.images import grid, save_image
 
 SAMPLES = 32
@@ -36,6 +40,40 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(
             f"output={output} holds a bundle: choose another folder, or overwrite=true replaces it"
         )
+
+
+def export(
+    loaded: LoadedRun,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    picture: bool = True,
+    terms: str | None = None,
+) -> list[str]:
+    """Write a bundle and return its files; it appears only when it gives the run's pictures.
+
+    ``terms`` is the licence on the model card.
+    """
+    if loaded.bundle:
+        raise UserError(f"{loaded.run.folder} is a bundle already: copy the folder")
+    if not isinstance(loaded.module, Translator):
+        need_latents(loaded)
+    output = output.expanduser()
+    _check_output(output, overwrite)
+    parts = portable(loaded)
+    with atomic_folder(output) as folder:
+        skeleton = build_bundled(parts.model)
+        state = loaded.module.state_dict()
+        weights = {key: state[key] for key in skeleton.state_dict()}
+        name, step, module = loaded.run.folder.name, loaded.step, loaded.module
+        shares = module.class_shares if isinstance(module, LatentModel) else None
+        bundle = Bundle(parts, weights, step, loaded.ema, loaded.classes, loaded.checkpoint, shares)
+        write_bundle(bundle, folder, name)
+        _check_pictures(loaded, load_bundle(folder, str(module.device)))
+        pictures = write_pictures(loaded, folder) if picture else {}
+        card = Card(loaded, name, pictures, terms, Path(output.name))
+        (folder / CARD).write_text(model_card(card), encoding="utf-8")
+    return [WEIGHTS, CONFIG, CARD, *pictures]
 
 
 def _of_bundle(path: Path) -> bool:

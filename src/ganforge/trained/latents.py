@@ -1,35 +1,50 @@
-"""Latents of seeds, truncation and classes."""
+"""Pictures of seeds: latents, truncation and classes."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ganforge.models.gan import GAN
+from ganforge.models.latent import LatentModel
 from ganforge.trained.load import LoadedRun
 from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import picture_rng
 
 
-def latents_of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
+def latents_of_seeds(module: LatentModel, seeds: Sequence[int]) -> Tensor:
     """One latent a seed, shape ``len(seeds)×latent_dim``: a seed names its picture for ever."""
     return torch.cat([module.draw_latents(1, picture_rng(seed)) for seed in seeds])
 
 
-def of_seeds(module: GAN, seeds: range | list[int]) -> Tensor:
-    """Uint8 images of seeds, each in its own class where there are some."""
-    return module.generate(latents_of_seeds(module, seeds), labels_of_seeds(module, seeds))
+def of_seeds(
+    module: LatentModel,
+    seeds: Sequence[int],
+    truncation: float | None = None,
+    label: int | None = None,
+) -> Tensor:
+    """Samples of seeds; without ``label`` each in a class of its own where there are some.
 
-
-def truncated(z: Tensor, threshold: float | None) -> Tensor:
-    """Latents of the normal distribution cut off at ±``threshold``; None cuts nothing off.
-
-    The truncation trick of Brock et al. 2019: more typical pictures, less variety. Instead of
-    drawing again, the distribution function maps each number, so that a seed keeps its character.
+    ``truncation`` asks for more typical pictures and less variety: of styles where the generator
+    has them, else of latents.
     """
-    if threshold is None:
-        return z
-    edge = torch.special.ndtr(torch.tensor(-threshold, dtype=torch.float64))
-    share = edge + (1 - 2 * edge) * torch.special.ndtr(z.double())
-    return torch.special.ndtri(share).to(z.dtype)
+    z, labels = latents_of_seeds(module, seeds), labels_of_seeds(module, seeds, label)
+    if truncation is None:
+        return module.generate(z, labels)
+    if list(module.spaces()) == ["z"]:
+        return module.generate(module.prior.truncate(z, truncation), labels)
+    if labels is None:
+        return _of_styles(module, z, truncation, None)
+    samples = {
+        n: _of_styles(module, z[labels == n], truncation, n) for n in labels.unique().tolist()
+    }
+    places = torch.cat([(labels == n).nonzero().flatten() for n in samples])
+    return torch.cat(list(samples.values()))[places.argsort()]
+
+
+def _of_styles(module: LatentModel, z: Tensor, truncation: float, label: int | None) -> Tensor:
+    prior, generator = module.spaces(label)["w"]
+    with torch.no_grad():
+        return module.decode(generator, prior.truncate(prior.mapping(z), truncation))
 
 
 def class_number(loaded: LoadedRun, wanted: object) -> int | None:
@@ -53,7 +68,7 @@ def class_number(loaded: LoadedRun, wanted: object) -> int | None:
 
 
 def labels_of_seeds(
-    module: GAN, seeds: range | list[int], number: int | None = None
+    module: LatentModel, seeds: Sequence[int], number: int | None = None
 ) -> Tensor | None:
     """The chosen class, else one a seed, as frequent as in the training data; None: no classes."""
     if number is not None:

@@ -1,71 +1,71 @@
 """A trained generator's latent space, with the instruments that read its images."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganforge.config.build import build, with_features
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
 from ganforge.data.listing import read_file
-from ganforge.latent.priors import Normal
+from ganforge.latent.priors import Prior
 from ganforge.latent.space import Reals, Space
 from ganforge.metrics.cnn import CNNFeatures, Residual, resize
-from ganforge.metrics.features import with_channels
-from ganforge.networks.conditional import Steered
-from ganforge.trained.latents import class_number
+from ganforge.metrics.features import FeatureExtractor, with_channels
 from ganforge.trained.load import LoadedRun, build_data
 from ganforge.utils.errors import UserError
 
 
-def build_space(config: DictConfig, loaded: LoadedRun) -> Space:
+def build_space(
+    loaded: LoadedRun,
+    extractor: FeatureExtractor,
+    *,
+    name: str = "z",
+    label: int | None = None,
+    seed: int = 0,
+    data_path: str | None = None,
+) -> Space:
     """Join a run's generator, its data and the classifier of its data."""
-    data = build_data(loaded, config.data_path)
-    chosen = with_features(config, loaded.config)
-    if not chosen:
-        raise UserError(f"{config.run} was trained without features: choose features=cnn or others")
-    module, extractor = loaded.module, build(chosen)
-    generator, generate = of_one_class(loaded, config["class"])
+    module = loaded.module
+    prior, generator = one_class(loaded, name, label)
+    data = build_data(loaded, data_path)
     extractor.to(module.device)
     classifies = isinstance(extractor, CNNFeatures)
     return Space(
         generator=generator.requires_grad_(False),
-        prior=Normal(module.latent_dim),
-        generate=generate,
+        prior=prior,
+        generate=partial(module.decode, generator),
         features=lambda images: extractor(images.to(module.device)).features,
         train=reals(data, "train"),
         test=reals(data, "test"),
         open_image=lambda path: open_image(path, data.size, data.channels),
-        seed=config.seed,
+        seed=seed,
         classify=extractor.attributes if classifies else None,
         names=extractor.heads if classifies else {},
         activations=Activations(extractor) if classifies else None,
     )
 
 
-def of_one_class(loaded: LoadedRun, wanted: object) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """The generator and ``generate``, as functions of latents alone; a UserError asks for a class.
+def one_class(loaded: LoadedRun, name: str, label: int | None) -> tuple[Prior, nn.Module]:
+    """A space's prior and its generator of latents alone; a UserError asks for a class.
 
     The tools move through latents: a class that changed on the way would hide what they show.
     """
-    module, number = loaded.module, class_number(loaded, wanted)
-    if module.num_classes is None:
-        return module.generator, module.generate
-    if number is None:
+    module = loaded.module
+    if module.num_classes is not None and label is None:
         raise UserError(
             f"{loaded.run.folder} holds a conditional model of {module.num_classes} classes: say "
             f"which one to explore, such as class=0 ({(loaded.classes or ['the first'])[0]})"
         )
-
-    def generate(z: Tensor) -> Tensor:
-        return module.generate(z, torch.full((len(z),), number))
-
-    return Steered(module.generator, number), generate
+    spaces = module.spaces(label)
+    if name not in spaces:
+        raise UserError(
+            f"{loaded.run.folder} has no space {name}, which a generator with a mapping network "
+            f"has: choose from {', '.join(spaces)}"
+        )
+    return spaces[name]
 
 
 def reals(data: Any, split: str) -> Reals:
