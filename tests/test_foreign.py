@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ganforge.config.secrets import hide_secrets, masked, plain_for_loggers
+from ganforge.config.secrets import hide_secrets, masked, plain_for_loggers, without_secrets
 from ganforge.config.trusted import refuse_untrusted
 from ganforge.scoring.page import _picture
+from ganforge.sweeps.jobs import resumed_arguments
+from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.process import JOB
 from ganforge.utils.errors import UserError
 from ganforge.utils.own_classes import own_classes
@@ -247,3 +249,25 @@ def test_a_picture_of_a_foreign_run_is_a_png_or_none(tmp_path):
         (tmp_path / name).write_bytes(data)
         entry = type("Entry", (), {"picture": tmp_path / name})
         assert "cannot be read" in _picture(entry)
+
+
+def test_a_sweep_from_elsewhere_sets_nothing_of_hydra(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "cache"))
+    words = ["-m", "seed=1,2", "hydra.launcher._target_=os.mkdir"]
+    for folder, own in (("own", words), ("other", [*words, "data.size=32"])):
+        Sweep.create(tmp_path / folder, own, None)
+    assert resumed_arguments([f"resume_sweep={tmp_path / 'own'}"])[:3] == words
+    manifest = tmp_path / "other" / "sweep.json"
+    manifest.write_text(manifest.read_text().replace("os.mkdir", "os.rmdir"))
+    foreign = f"resume_sweep={tmp_path / 'other'}"
+    with pytest.raises(UserError, match=r"hydra\.launcher\._target_=os\.rmdir.*resume\.trusted"):
+        resumed_arguments([foreign])
+    assert "resume.trusted=true" in resumed_arguments([foreign, "resume.trusted=true"])
+
+
+def test_secrets_are_masked_from_the_first_write_on():
+    config = OmegaConf.create(SECRET)
+    assert without_secrets(config).data == {
+        "storage_options": {"secret": "masked", "key": "${oc.env:KEY}"}, "size": 3
+    }  # fmt: skip
+    assert without_secrets(OmegaConf.create({"data": {"size": 3}})) == {"data": {"size": 3}}

@@ -41,7 +41,8 @@ def whole(lowest: int, highest: float = math.inf) -> Kind:
 
 AT_LEAST_0, AT_LEAST_1 = whole(0), whole(1)
 # More of them than a machine makes or a picture shows in days.
-COUNT, ON_A_GRID = whole(1, 10_000_000), whole(1, 100)
+MOST = 10_000_000
+COUNT, ON_A_GRID = whole(1, MOST), whole(1, 100)
 SEED = whole(0, LARGEST_SEED)
 ABOVE_0 = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 FROM_0 = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)
@@ -79,11 +80,11 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         ("listed", "neighbours", "overlap", "path_length", "path_pairs", "pool_size",
          "replicates", "shift", "warm_up_steps"),
-        AT_LEAST_0,
+        whole(0, MOST),
     ),
     **dict.fromkeys(
         ("clip_gradient", "half_life_kimg", "kimg", "learning_rate", "lr", "radius", "ramp_up",
-         "rate_factor", "reach", "speed_kimg", "std", "truncation"),
+         "limit_train_batches", "rate_factor", "reach", "speed_kimg", "std", "truncation"),
         ABOVE_0,
     ),
     **dict.fromkeys(

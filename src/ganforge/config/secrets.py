@@ -37,6 +37,13 @@ def _masked_word(word: str) -> str:
     return WORD.sub(lambda m: m[0] if "${oc.env:" in m[2] else m[1] + MASK, word)
 
 
+def without_secrets(config: Any) -> Any:
+    """A configuration or list as it may be written down: itself where it holds no secret."""
+    found = OmegaConf.to_container(config, resolve=False)
+    hidden = masked(found)
+    return config if hidden == found else OmegaConf.create(hidden)
+
+
 def hide_secrets(run: Run) -> None:
     """Mask them in the files that Hydra wrote, and in what W&B is going to read of the command."""
     sys.argv[1:] = [_masked_word(word) for word in sys.argv[1:]]

@@ -29,7 +29,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if "Config group override must be" in str(error):
         return _null_group(), 2
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return _config_sentence(str(error)), 2
+        text = str(error).strip() or str(error.__cause__ or "").strip()
+        return _config_sentence(text or "a value cannot be read: quote its ${ } and commas"), 2
     if isinstance(error, OSError) and error.errno is not None and error.errno not in OURS:
         return _place_sentence(error), 2
     for is_known, sentence, code in KNOWN:

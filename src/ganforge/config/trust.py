@@ -10,7 +10,8 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SAFE = re.compile(
     r"(ganforge\.(augment|callbacks|data|latent|losses|metrics|models|networks)\.[a-z0-9_.]+"
     r"|ganforge\.utils\.regions|ganforge\.retouch\.[a-z0-9_]+|torch\.(nn|optim|optim\.lr_scheduler)|lightning\.pytorch)\.[A-Z][A-Za-z0-9]*"
 )
+OF_HYDRA = re.compile(r"[+~]*(hydra[./@]|hydra=|-|.*_target_)")
 SCHEDULES = "ganforge.models.schedules"  # functions of a step
 REACHING = {"storage_options"}
 RESOLVERS = re.compile(r"\$\{\s*(?!(oc\.(env|select|dict\.\w+)|hydra|now)\s*:)[\w.]+\s*:")
@@ -69,12 +71,39 @@ def need_trust(run: Run, config: DictConfig, key: str = "trusted") -> None:
 
 def refuse_settings_of_hydra(run: Run, overrides: list[str], trusted: bool) -> None:
     """Raise a UserError where overrides of an unknown run would change what Hydra itself makes."""
-    bad = [w for w in overrides if re.match(r"[+~]*(hydra[./@]|hydra=|--|.*_target_)", w)]
+    bad = [w for w in overrides if OF_HYDRA.match(w)]
     if bad and not trusted and not is_own(run):
         raise UserError(
             f"{run.folder} was not trained on this machine, and was started with {bad[0]}: if you "
             "trust whoever made it, resume.trusted=true goes on with it"
         )
+
+
+def remember_command(words: Sequence[str]) -> None:
+    """Note that a sweep was started here by these words."""
+    with suppress(OSError):
+        _registry().mkdir(parents=True, exist_ok=True)
+        (_registry() / _command_digest(words)).touch()
+
+
+def need_trust_of_command(folder: Path, command: Sequence[str], trusted: bool) -> None:
+    """Raise a UserError where the words of an unknown sweep would change what Hydra makes."""
+    bad = [w for w in command if OF_HYDRA.match(w) and w not in ("--multirun", "-m")]
+    if not bad or trusted:
+        return
+    try:
+        known = (_registry() / _command_digest(command)).is_file()
+    except OSError:
+        known = False
+    if not known:
+        raise UserError(
+            f"{folder} was not started on this machine, and its command has {bad[0]}: if you trust "
+            "whoever made it, resume.trusted=true goes on with it"
+        )
+
+
+def _command_digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(["sweep", *words]).encode("utf-8", "replace")).hexdigest()
 
 
 def _suspicious(node: Any, where: str) -> str | None:

@@ -146,6 +146,9 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     folder = unquoted(wanted[-1])
     sweep = Sweep.read(folder)
     sweep.refuse_running()
+    from ganforge.config.trust import need_trust_of_command
+
+    need_trust_of_command(sweep.folder, sweep.command, "resume.trusted=true" in arguments)
     own = [a for a in arguments if not a.startswith("resume_sweep=") and a not in MULTIRUN]
     own += [f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
     if (sweep.folder / "study.db").is_file():

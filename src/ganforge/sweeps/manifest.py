@@ -73,8 +73,11 @@ class Sweep:
                 f"{command_line('ganforge', 'train', f'resume_sweep={folder}')}, "
                 "or choose another hydra.sweep.dir"
             ) from error
+        from ganforge.config.trust import remember_command
+
         sweep = cls(folder, command, trials=trials)
         sweep.write()
+        remember_command(command)
         return sweep
 
     @classmethod

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ganforge.config.places import absolute_overrides, with_absolute_places
+from ganforge.config.secrets import without_secrets
 from ganforge.training.cluster import rank_of_start
 from ganforge.training.locks import is_locked
 from ganforge.utils.errors import UserError
@@ -101,7 +102,7 @@ def write_configuration(folder: Path, config: DictConfig) -> None:
     overrides: Any = OmegaConf.create(absolute_overrides(hydra.hydra.overrides.task, config))
     content = {"config": with_absolute_places(config), "hydra": hydra, "overrides": overrides}
     for name, part in content.items():
-        OmegaConf.save(part, folder / f"{name}.yaml")
+        OmegaConf.save(without_secrets(part), folder / f"{name}.yaml")
 
 
 def free_sweep_folder(config: DictConfig) -> Path:

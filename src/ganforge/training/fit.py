@@ -30,7 +30,7 @@ from ganforge.training.resume import (
     state_to_continue,
     state_to_train_from,
 )
-from ganforge.utils.errors import PreemptedError
+from ganforge.utils.errors import PreemptedError, UserError
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.seeds import seed_globals
 from ganforge.utils.terminal import shown, telling, told_if_slow
@@ -104,6 +104,11 @@ def _fit(
         checkpoint = state.path if state else None
         with further_processes(trainer, config, run):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        if trainer.global_step == 0:
+            raise UserError(
+                "not a single step was trained: trainer.limit_train_batches, trainer.max_epochs or "
+                "trainer.max_time leaves no room for one"
+            )
         exit_code = 0
     except PreemptedError as stop:
         exit_code = stop.exit_code

@@ -16,12 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.config.arguments import quoted, unquoted
 from ganforge.config.compose import composed
 from ganforge.config.places import absolute_overrides, with_absolute_places
-from ganforge.config.secrets import SECRET
+from ganforge.config.secrets import SECRET, without_secrets
 from ganforge.training.cluster import started_together
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import atomic_path, remove_partials
 from ganforge.utils.runs import Run, find_run
+from ganforge.utils.terminal import told_if_slow
 
 FREE = ("resume", "paths")
 
@@ -200,7 +201,9 @@ def _state(path: Path, say: Any) -> State | None:
 
     if not path.is_file():
         return None
-    if is_good(path) is not False:
+    with told_if_slow(f"checking {path}"):
+        good = is_good(path) is not False
+    if good:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             ended = state["callbacks"].get("Checkpoints", {}).get("ended")
@@ -257,7 +260,7 @@ def prepare_folder(config: DictConfig) -> None:
     words, kept = absolute_overrides(words, kept), with_absolute_places(kept)
     for path, content in ((run.config, kept), (run.config.with_name("overrides.yaml"), words)):
         with atomic_path(path) as temporary:
-            OmegaConf.save(OmegaConf.create(content), temporary)
+            OmegaConf.save(without_secrets(OmegaConf.create(content)), temporary)
 
 
 def _saved(run: Run) -> DictConfig:
