@@ -14,7 +14,7 @@ from benchmarks.runs import Result, arguments_of, finished, run_once, spread
 
 STEPS = 500
 IMAGES = 1000
-FACES = ["experiment=quickstart", "data.batch_size=16", "trainer.precision=32-true"]
+FACES = ["experiment=dcgan_quickstart", "data.batch_size=16", "trainer.precision=32-true"]
 PLAIN = [*FACES, "norm=batch", "loss=non_saturating", "augment=none"]
 SMALL = ["model.generator.width=8", "model.discriminator.width=8"]
 OUTGROWN = [*PLAIN, "model.generator.width=8", "model.discriminator.width=32"]

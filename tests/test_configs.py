@@ -67,8 +67,8 @@ def test_sngan_takes_every_norm(norm: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 128])
-@pytest.mark.parametrize("model", ["sngan", "wgan_gp", "r3gan"])
-def test_residual_models_step_at_larger_sizes(
+@pytest.mark.parametrize("model", ["sngan", "wgan_gp", "r3gan", "frugal"])
+def test_models_step_at_larger_sizes(
     model: str, size: int, tmp_path: Path, data_dir: Path
 ) -> None:
     small = ["model.generator.width=8", "model.discriminator.width=8", "trainer.max_steps=1"]
@@ -138,8 +138,11 @@ def test_a_toy_takes_another_regularizer_for_its_own(toy: str, tmp_path: Path) -
     assert list(build(other.model.objective).regularizers) == ["lecam"]
 
 
-def test_quickstart_steps_with_all_its_callbacks(tmp_path: Path, data_dir: Path) -> None:
-    step(["experiment=quickstart", *TINY_AVATARS[1:], *TINY], tmp_path, data_dir)
+@pytest.mark.parametrize("recipe", ["quickstart", "dcgan_quickstart"])
+def test_quickstart_steps_with_all_its_callbacks(
+    recipe: str, tmp_path: Path, data_dir: Path
+) -> None:
+    step([f"experiment={recipe}", *TINY_AVATARS[1:], *TINY], tmp_path, data_dir)
     assert (tmp_path / "scores.json").is_file()
     assert (tmp_path / "samples" / "training.gif").is_file()
     assert (tmp_path / "checkpoints" / "best.ckpt").is_file()

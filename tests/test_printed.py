@@ -233,7 +233,7 @@ def test_every_remedy_of_a_training_composes(
 
 
 SMALL = {
-    "image_folder": ["data.size=32", "model.generator.width=4", "model.discriminator.width=4"],
+    "photos": ["data.size=32", "model.generator.width=4", "model.discriminator.width=4"],
     "quickstart": ["data.size=32", "data.source.train_count=32", "data.source.test_count=16",
                    "data.source.workers=1", "model.generator.width=4",
                    "model.discriminator.width=4"],
@@ -268,7 +268,7 @@ def test_the_readme_runs_on_pictures_of_ones_own(at_home: Path) -> None:
     """Shortened by overrides alone: train, then all that is said of ``outputs/latest``."""
     folder = draw_pictures(at_home / "PICTURES", 20)
     shutil.make_archive(str(at_home / "PICTURES"), "zip", folder)
-    run_short(TRAININGS["image_folder"], *SMALL["image_folder"])
+    run_short(TRAININGS["photos"], *SMALL["photos"])
     told = {line: words_of(line)[1] for line in README if "run=" in line}
     told = {line: name for line, name in told.items() if name != "retouch"}  # of another model
     assert set(told.values()) == {"evaluate", "generate", "explore", "export"}

@@ -25,6 +25,7 @@ MLP = ["model.generator.hidden=[4]", "model.discriminator.hidden=[4]"]
 MODELS = {
     "dcgan": ["model=dcgan", *SIDE, *NARROW],
     "gan": ["model=gan", *SIDE, *MLP],
+    "frugal": ["model=frugal", *SIDE, *NARROW],
     "sngan": ["model=sngan", *SIDE, *NARROW],
     "wgan_gp": ["model=wgan_gp", *SIDE, *NARROW],
     "r3gan": ["model=r3gan", *SIDE, "model.generator.width=8", "model.generator.blocks=1"],

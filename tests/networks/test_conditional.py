@@ -15,6 +15,7 @@ from ganforge.networks.conditional import (
     with_labels,
 )
 from ganforge.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganforge.networks.frugal import FrugalDiscriminator, FrugalGenerator
 from ganforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganforge.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from ganforge.networks.sngan import SNGANDiscriminator, SNGANGenerator
@@ -68,12 +69,14 @@ def test_one_hot_labels_beside_latents_rows_and_images():
 
 GENERATORS = [
     lambda labels: DCGANGenerator(5, 3, 32, 4, labels),
+    lambda labels: FrugalGenerator(5, 3, 32, 4, labels),
     lambda labels: SNGANGenerator(5, 3, 32, 2, labels),
     lambda labels: R3GANGenerator(5, 3, 32, 8, 1, labels=labels),
     lambda labels: MLPGenerator(5, (3, 32, 32), [8], nn.Tanh(), labels),
 ]
 DISCRIMINATORS = [
     lambda **o: DCGANDiscriminator(3, 32, 4, **o),
+    lambda **o: FrugalDiscriminator(3, 32, 4, **o),
     lambda **o: SNGANDiscriminator(3, 32, 2, **o),
     lambda **o: R3GANDiscriminator(3, 32, 8, 1, **o),
     lambda **o: MLPDiscriminator((3, 32, 32), [8], **o),
@@ -129,7 +132,7 @@ def test_without_labels_the_logit_is_all(make):
     assert discriminator(torch.randn(2, 3, 32, 32)).shape == (2, 1)
 
 
-@pytest.mark.parametrize("make", DISCRIMINATORS[:2])
+@pytest.mark.parametrize("make", DISCRIMINATORS[:3])
 def test_spectral_norm_holds_the_heads_too(make):
     discriminator = make(head=head(Projection), weight_norm=spectral_norm)
     for _ in range(30):

@@ -17,7 +17,7 @@ from helpers import composed
 
 STEPS = 500
 RECIPE = [
-    "experiment=quickstart",
+    "experiment=dcgan_quickstart",
     "data.batch_size=16",
     "model.generator.width=8",
     "model.discriminator.width=8",

@@ -15,6 +15,7 @@ NARROW = ["model.generator.width=8", "model.discriminator.width=8"]
 MODELS = {
     "dcgan": [*TINY_AVATARS, *NARROW],
     "gan": [*TINY_AVATARS, "model=gan", "features=cnn", "features.weights=avatars"],
+    "frugal": ["model=frugal", *TINY_AVATARS, *NARROW],
     "sngan": ["model=sngan", *TINY_AVATARS, *NARROW],
     "wgan_gp": ["model=wgan_gp", *TINY_AVATARS, *NARROW],
     "r3gan": ["model=r3gan", *TINY_AVATARS, "model.generator.width=16"],
