@@ -68,9 +68,7 @@ def test_sngan_takes_every_norm(norm: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("model", ["sngan", "wgan_gp", "r3gan", "frugal"])
-def test_models_step_at_larger_sizes(
-    model: str, size: int, tmp_path: Path, data_dir: Path
-) -> None:
+def test_models_step_at_larger_sizes(model: str, size: int, tmp_path: Path, data_dir: Path) -> None:
     small = ["model.generator.width=8", "model.discriminator.width=8", "trainer.max_steps=1"]
     data = [*TINY_AVATARS, f"data.size={size}", "~callbacks.image_quality", "debug=fast"]
     config = composed("train", [f"model={model}", *data, *small, "logger=[]"], tmp_path, data_dir)

@@ -99,7 +99,13 @@ def check_other(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("line", PRINTED)
-def test_what_a_page_prints_is_a_command(line: str) -> None:
+def test_what_a_page_prints_is_a_command(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "data=PICTURES" in line:  # pictures are known by being there
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "PICTURES").mkdir()
+        (tmp_path / "PICTURES.zip").touch()
     words = words_of(line)
     if "ganforge" in words and words[0] in ("torchrun", "srun"):
         words = words[words.index("ganforge") :]
