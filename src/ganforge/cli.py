@@ -162,7 +162,7 @@ def run_train() -> None:
     from ganforge.utils.errors import UserError
     from ganforge.utils.terminal import telling
 
-    # Of Optuna 2.10, on what later versions keep.
+    # Of Optuna, on what its versions keep.
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
     sys.argv[1:] = resumed_arguments(sys.argv[1:])
     import_module("ganforge.config.secrets").refuse_secrets(sys.argv[1:])

@@ -166,8 +166,6 @@ def _config_sentence(text: str) -> str:
 
 # Options of Hydra's plug-ins, and the extra that installs each.
 EXTRAS = {
-    "hydra/sweeper/optuna": "optuna",
-    "hydra/sweeper/sampler/tpe": "optuna",
     "hydra/launcher/submitit_slurm": "slurm",
     "hydra/launcher/submitit_local": "slurm",
     "hydra/launcher/ray": "ray",

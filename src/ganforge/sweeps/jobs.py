@@ -151,12 +151,5 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     need_trust_of_command(sweep.folder, sweep.command, "resume.trusted=true" in arguments)
     own = [a for a in arguments if not a.startswith("resume_sweep=") and a not in MULTIRUN]
     own += [f"hydra.sweep.dir={quoted(folder)}", "hydra.launcher.resume=true"]
-    if (sweep.folder / "study.db").is_file():
-        from ganforge.sweeps.study import requeue
-
-        wanted = [a.partition("=")[2] for a in own if a.startswith("hydra.sweeper.n_trials=")]
-        rest = requeue(sweep, int(wanted[-1]) if wanted else None)
-        own.append(f"hydra.sweeper.n_trials={rest.trials}")
-        own.append(f"hydra.sweeper.sampler.seed={rest.seed}")
     changed = {a.partition("=")[0]: a for a in [*sweep.command, *own] if a not in MULTIRUN}
     return ["-m", *changed.values()]

@@ -113,8 +113,9 @@ class Sweep:
     def claim(self, overrides: Sequence[str]) -> Job:
         """The job with these overrides: one of an earlier session, or a new one."""
         for number in self._unclaimed:
-            if sorted(self.jobs[number].overrides) == sorted(overrides):
+            if _asked(self.jobs[number].overrides) == _asked(overrides):
                 self._unclaimed.remove(number)
+                self.jobs[number] = replace(self.jobs[number], overrides=tuple(overrides))
                 return self.jobs[number]
         job = Job(len(self.jobs), tuple(overrides))
         self.jobs.append(job)
@@ -147,6 +148,11 @@ class Sweep:
         ]
         head = {"version": 1, "command": self.command, "trials": self.trials}
         write_json({**head, "jobs": jobs}, self.folder / MANIFEST)
+
+
+def _asked(overrides: Sequence[str]) -> list[str]:
+    """What a job is asked for; by which trial of a study, is not part of it."""
+    return sorted(word for word in overrides if not word.startswith("hydra.sweeper."))
 
 
 def _job(item: dict[str, Any]) -> Job:

@@ -104,7 +104,7 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
         if job.record.state in ("failed", "interrupted"):
             line = f"  job {job.number} {job.record.state}: {job.record.told}"
             console.print(line, soft_wrap=True)
-    for what, files in (("ranking", "ranking.txt"), ("picture", "parallel*.png")):
+    for what, files in (("ranking", "ranking.txt"), ("picture", "*.png")):
         for path in by_number(sweep.folder.glob(files)):
             console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
     console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)

@@ -5,7 +5,7 @@ import math
 from lightning.pytorch import Trainer
 
 from ganforge.callbacks.judge import judge_of
-from ganforge.callbacks.pruning import OptunaPruning
+from ganforge.callbacks.trial import OptunaTrial
 from ganforge.utils.files import write_json
 from ganforge.utils.runs import Run
 
@@ -24,7 +24,7 @@ def record_outcome(run: Run, trainer: Trainer) -> float | None:
             "objective": judge.objective_name if judge else None,
             "value": value,
             "step": score.step if score else trainer.global_step,
-            "pruned": any(isinstance(c, OptunaPruning) and c.pruned for c in trainer.callbacks),
+            "pruned": any(isinstance(c, OptunaTrial) and c.pruned for c in trainer.callbacks),
             "protocol": score.protocol.without_draws().to_dict() if score else None,
         }
         write_json(outcome, run.outcome)

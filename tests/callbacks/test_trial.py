@@ -4,13 +4,13 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from optuna.distributions import CategoricalDistribution, UniformDistribution  # noqa: E402
+from optuna.distributions import CategoricalDistribution, FloatDistribution  # noqa: E402
 
 from ganforge.callbacks.judge import Judge  # noqa: E402
-from ganforge.callbacks.pruning import OptunaPruning  # noqa: E402
+from ganforge.callbacks.trial import OptunaTrial  # noqa: E402
 from ganforge.metrics.protocol import Protocol, Score  # noqa: E402
 
-SPACE = {"lr": UniformDistribution(0, 1), "loss": CategoricalDistribution(["hinge", "minimax"])}
+SPACE = {"lr": FloatDistribution(0, 1), "loss": CategoricalDistribution(["hinge", "minimax"])}
 
 
 POINTS = Protocol("points", "", "none", 10, ema=False)
@@ -45,9 +45,13 @@ def four_trials(tmp_path, at_10, at_20):
     return study
 
 
-def train(tmp_path, overrides, scores):
+def reporter(tmp_path, trial):
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0)
-    callback, reading = OptunaPruning(tmp_path / "study.db", overrides, pruner), Reading(10)
+    return OptunaTrial(trial, f"sqlite:///{tmp_path}/study.db", "sweep", pruner)
+
+
+def train(tmp_path, trial, scores):
+    callback, reading = reporter(tmp_path, trial), Reading(10)
     trainer = Trainer(callbacks=[reading, callback], global_step=0)
     callback.on_train_start(trainer, None)
     for step in range(1, 10 * len(scores) + 1):
@@ -60,16 +64,16 @@ def train(tmp_path, overrides, scores):
     return trainer.global_step, callback.pruned
 
 
-def asked(study):
-    trial = study.ask(SPACE)
-    return trial, [f"{key}={value}" for key, value in trial.params.items()]
+def stored(tmp_path):
+    return optuna.load_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/study.db").trials
 
 
 def test_a_trial_that_falls_behind_is_stopped(study, tmp_path):
-    trial, overrides = asked(study)
-    assert train(tmp_path, [*overrides, "seed=3"], [3.0, 2.0, 2.0]) == (20, True)
-    stored = optuna.load_study("sweep", f"sqlite:///{tmp_path}/study.db").trials[trial.number]
-    assert stored.intermediate_values == {10: 3.0, 20: 2.0}
+    trial = study.ask(SPACE)
+    study.ask(SPACE)  # another one that runs beside it
+    assert train(tmp_path, trial.number, [3.0, 2.0, 2.0]) == (20, True)
+    assert stored(tmp_path)[trial.number].intermediate_values == {10: 3.0, 20: 2.0}
+    assert stored(tmp_path)[-1].intermediate_values == {}
 
 
 def test_a_training_on_images_is_stopped_by_its_fid(
@@ -77,29 +81,29 @@ def test_a_training_on_images_is_stopped_by_its_fid(
 ):
     """An untrained generator's FID lies between what the others had after 10 and 20 steps."""
     study = four_trials(tmp_path, 1e3, 1e-6)
-    trial, overrides = asked(study)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0)
-    pruning = OptunaPruning(tmp_path / "study.db", overrides, pruner)
-    quality = image_quality(every_n_steps=5)
+    trial = study.ask(SPACE)
+    pruning, quality = reporter(tmp_path, trial.number), image_quality(every_n_steps=5)
     trainer = tiny_trainer(max_steps=40, callbacks=[quality, pruning])
     trainer.fit(tiny_gan(), datamodule=tiny_data())
-    stored = optuna.load_study("sweep", f"sqlite:///{tmp_path}/study.db").trials[trial.number]
     reported = {score.step: score.value for score in quality.history if score.step}
-    assert stored.intermediate_values == reported
+    assert stored(tmp_path)[trial.number].intermediate_values == reported
     assert list(reported) == [5, 10, 15, 20]
     assert all(1e-6 < value < 1e3 for value in reported.values())
     assert (trainer.global_step, pruning.pruned) == (20, True)
 
 
 def test_a_trial_that_keeps_up_is_not(study, tmp_path):
-    _, overrides = asked(study)
-    assert train(tmp_path, overrides, [3.0, 0.5]) == (20, False)
+    assert train(tmp_path, study.ask(SPACE).number, [3.0, 0.5]) == (20, False)
 
 
 def test_a_run_that_no_study_asked_for_is_left_alone(study, tmp_path):
-    asked(study)
-    assert train(tmp_path, ["lr=7", "loss=hinge"], [9.0, 9.0]) == (20, False)
-    stored = optuna.load_study("sweep", f"sqlite:///{tmp_path}/study.db").trials[-1]
-    assert stored.intermediate_values == {}
-    (tmp_path / "study.db").unlink()
-    assert train(tmp_path, ["lr=7"], [9.0]) == (10, False)
+    study.ask(SPACE)
+    assert train(tmp_path, None, [9.0, 9.0]) == (20, False)
+    assert stored(tmp_path)[-1].intermediate_values == {}
+
+
+def test_a_lost_study_stops_no_training(study, tmp_path, capsys):
+    trial = study.ask(SPACE)
+    (tmp_path / "study.db").write_text("no database")
+    assert train(tmp_path, trial.number, [9.0, 9.0]) == (20, False)
+    assert "does not answer" in capsys.readouterr().err

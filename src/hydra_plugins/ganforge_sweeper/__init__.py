@@ -1,0 +1,1 @@
+"""Hydra plug-ins of ganforge."""
