@@ -21,7 +21,7 @@ CHOICE = optuna.distributions.CategoricalDistribution
         ("range(1, 17, 5)", INT(1, 16, step=5)),
         ("range(0.0, 1.0, 0.25)", FLOAT(0.0, 0.75, step=0.25)),
         ("range(8, 1, -3)", CHOICE(["8", "5", "2"])),
-        ("choice(hinge, [1,2], 'a b')", CHOICE(["hinge", "[1,2]", "'a b'"])),
+        ("choice(hinge, [1,2], 'a b')", CHOICE(["hinge", "[1,2]", "a\\ b"])),
         ("hinge,minimax", CHOICE(["hinge", "minimax"])),
     ],
 )
