@@ -34,6 +34,7 @@ def usage() -> str:
         f"{lines}\n\n"
         "ganforge COMMAND --help lists what can be chosen, --cfg job prints the composed\n"
         "configuration. Start with: ganforge train\n"
+        "ganforge checks tells what this machine has, ganforge clean what can be removed;\n"
         "ganforge completion bash (or zsh, fish) prints what lets the shell complete all of it"
     )
 
@@ -107,6 +108,9 @@ def run() -> None:
     if name in ("completion", "complete"):
         complete(name, arguments[1:])
         return
+    if name in ("checks", "clean"):
+        look_after(name, arguments[1:])
+        return
     if name == "job":  # how a sweep starts each of its jobs
         run_job(arguments[1])
         return
@@ -148,11 +152,20 @@ def complete(name: str, words: list[str]) -> None:
     from ganforge.config.completion import SHELLS, completions
 
     if name == "complete":
-        print("\n".join(completions([*COMMANDS, "completion"], words)))
+        print("\n".join(completions([*COMMANDS, "checks", "clean", "completion"], words)))
     elif len(words) == 1 and words[0] in SHELLS:
         print(SHELLS[words[0]])
     else:
         fail(f"ganforge completion needs a shell: {', '.join(SHELLS)}", 2)
+
+
+def look_after(name: str, words: list[str]) -> None:
+    """Print what this machine has, or clear what can be made again."""
+    machine = import_module("ganforge.training.machine")
+    try:
+        print(machine.checks() if name == "checks" else machine.clean(words))
+    except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
+        explain_and_exit(error)
 
 
 def run_train() -> None:
