@@ -216,3 +216,13 @@ def test_a_process_without_home(
     monkeypatch.setenv("GANFORGE_DATA", "")
     assert ganforge(*show) == 2
     assert said(capsys).startswith("ganforge: GANFORGE_DATA is empty: name the folder")
+
+
+def test_a_current_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert ganforge("generate", "run=x") == 2
+    assert said(capsys).startswith("ganforge: the current folder is gone")

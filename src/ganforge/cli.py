@@ -76,7 +76,10 @@ def run_command(name: str) -> None:
 
 def main() -> None:
     """Entry point: signals are obeyed from here on, and end in a sentence as errors do."""
-    leave_current_folder()
+    try:
+        leave_current_folder()
+    except FileNotFoundError:  # another process removed it
+        fail("the current folder is gone: change into one that is there", 2)
     from ganforge.utils.stops import StopRequestedError, stoppable
     from ganforge.utils.terminal import open_for_any_text
 
