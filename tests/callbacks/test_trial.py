@@ -47,7 +47,7 @@ def four_trials(tmp_path, at_10, at_20):
 
 def reporter(tmp_path, trial):
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0)
-    return OptunaTrial(trial, f"sqlite:///{tmp_path}/study.db", "sweep", pruner)
+    return OptunaTrial(trial, None, str(tmp_path), "sweep", pruner)
 
 
 def train(tmp_path, trial, scores):

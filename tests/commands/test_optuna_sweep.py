@@ -106,7 +106,7 @@ BAD = {
     "hydra.sweeper.sampler._target_=builtins.dict": "where a BaseSampler is needed",
     "hydra/sweeper/sampler=tpa": "tpe",
     "loss=tag(log,interval(0.0,1.0))": "loss=tag(log,interval(0.0,1.0)) cannot be searched",
-    "hydra.sweeper.direction=sideways": "sideways",
+    "hydra.sweeper.direction=sideways": "direction must be minimize or maximize",
     "hydra.sweeper.objectives=[speed]": "speed",
     "hydra.sweeper.storage=postgresql://me:secret@host/db": "PGPASSWORD",
     "hydra.sweeper.storage=nodatabase://host/db": "nodatabase://host/db",

@@ -18,16 +18,23 @@ class OptunaTrial(Callback):
 
     Args:
         trial: number of the trial; None where no sweep by Optuna started the run.
-        storage: where the study lies.
+        storage: where the study lies; None is in ``folder``, that of the sweep.
+        folder: the sweep's.
         study: its name.
         pruner: which trials to stop, an Optuna pruner; None stops none.
 
     """
 
     def __init__(
-        self, trial: int | None, storage: str, study: str, pruner: Any | None = None
+        self,
+        trial: int | None,
+        storage: str | None,
+        folder: str,
+        study: str | None,
+        pruner: Any | None = None,
     ) -> None:
-        self.number, self.storage, self.study, self.pruner = trial, storage, study, pruner
+        self.number, self.storage, self.study = trial, storage or folder, study
+        self.pruner = pruner
         self.pruned = False
         self._trial: Any = None
         self._reported = -1

@@ -53,7 +53,9 @@ class OptunaSweeper(Sweeper):
             value = self.settings[key]
             if not (isinstance(value, int) and value > 0):
                 raise UserError(f"{name}.{key}={value} must be a number from 1 on")
-        self.address = str(self.settings.join or self.settings.storage)
+        self.name = str(self.settings.study_name or config.name)
+        given = self.settings.join or self.settings.storage
+        self.address = str(given or f"sqlite:///{config.hydra.sweep.dir}/study.db")
         if re.search(r"://[^/@]*:[^/@]+@", self.address):
             raise UserError(
                 f"{name}.storage holds a password, which would be written into the files of the "
@@ -114,7 +116,7 @@ class OptunaSweeper(Sweeper):
         """The study, made or taken up; a UserError where it searches something else."""
         import optuna
 
-        name, found = str(self.settings.study_name), open_storage(self.address)
+        name, found = self.name, open_storage(self.address)
         known = name in [each.study_name for each in optuna.get_all_study_summaries(found)]
         if self.launcher.resume and not known:
             raise DamagedFileError(
@@ -203,8 +205,9 @@ class OptunaSweeper(Sweeper):
 
     def _address(self, trial: int) -> tuple[str, ...]:
         """What a job is told of its trial."""
-        name = f"hydra.sweeper.study_name={quoted(str(self.settings.study_name))}"
-        shared = [f"hydra.sweeper.storage={quoted(self.address)}"] if self.settings.join else []
+        name = f"hydra.sweeper.study_name={quoted(self.name)}"
+        elsewhere = self.settings.join or self.settings.storage
+        shared = [f"hydra.sweeper.storage={quoted(self.address)}"] if elsewhere else []
         return (f"hydra.sweeper.trial={trial}", name, *shared)
 
     def _own_jobs(self) -> dict[int, Job]:
