@@ -126,6 +126,7 @@ def test_images_are_counted_over_all_processes(batches: list[int], processes: in
         _resumed=None,
         trainer=SimpleNamespace(world_size=processes),
         images_in=len,
+        named=lambda batch: batch,
         prepare=lambda batch: None,
         play=lambda batch: None,
         repeat=None,

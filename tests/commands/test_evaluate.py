@@ -161,7 +161,7 @@ def test_runs_are_scored_ranked_and_compared_with_folders(runs, tmp_path, capsys
     for name in ("run0", "run1"):
         shutil.copytree(runs / name, tmp_path / name)
         assert ganforge("evaluate", f"run={name}", "n=20", "path_pairs=4") == 0
-    written = list((tmp_path / "run0" / "evaluations").iterdir())
+    written = list((tmp_path / "run0" / "evaluations").glob("*.json"))
     assert [path.name[:-14] for path in written] == ["fid20_train_cnn-avatars"]
     records = {r["metric"]: r for r in json.loads(written[0].read_text())}
     assert {"fid", "fid_inf", "memorisation", "ppl", "coverage"} <= set(records)

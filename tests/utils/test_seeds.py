@@ -15,8 +15,8 @@ SEEDING = {"manual_seed", "default_rng", "RandomState", "seed_everything"}
 # of which draw as another library does; a check that always draws the same.
 APART = (
     "metrics/", "data/avatars.py", "data/drawn_eyes.py", "data/people.py", "data/people_folder.py",
-    "data/talkers.py", "data/talking_folder.py", "data/toys.py", "data/store.py", "scoring/files.py", "sharing/export.py",
-    "commands/train_eyes.py", "utils/seeds.py",
+    "data/talkers.py", "data/talking_folder.py", "data/toys.py", "data/store.py",
+    "scoring/files.py", "sharing/export.py", "commands/train_eyes.py", "utils/seeds.py",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from ganforge.utils.captions import GAP, INK, with_captions
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import atomic_path, write_json
 from ganforge.utils.images import grid, to_pil
+from ganforge.utils.png import open_png
 
 MILLISECONDS, REST = 80, 1500  # of a frame, of the last one where a film does not loop
 
@@ -135,7 +136,7 @@ def draw_matrix(matrix: Matrix) -> Image.Image:
     axes.set_yticks(range(rows), matrix.rows, parse_math=False)
     axes.set_title(matrix.title, fontsize=10, loc="left", parse_math=False)
     figure.savefig(buffer := BytesIO())
-    return Image.open(buffer)
+    return open_png(buffer.getvalue())
 
 
 def _frame(column: int, row: int) -> Any:
