@@ -68,3 +68,11 @@ def test_the_file_is_whole_at_any_moment(tmp_path):
         sweep.write()
         assert len(json.loads((tmp_path / "sweep.json").read_text())["jobs"]) == number + 1
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
+
+
+def test_a_value_that_is_no_number_is_damage(tmp_path):
+    job = {"number": 0, "overrides": ["seed=1"], "state": "done", "value": "low"}
+    manifest = {"version": 1, "command": ["-m", "seed=1"], "trials": None, "jobs": [job]}
+    (tmp_path / "sweep.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedFileError, match="the value of job 0 is no number"):
+        Sweep.read(tmp_path)

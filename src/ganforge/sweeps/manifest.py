@@ -158,4 +158,6 @@ def _asked(overrides: Sequence[str]) -> list[str]:
 def _job(item: dict[str, Any]) -> Job:
     known = {entry.name for entry in fields(Record)}
     record = Record(**{key: value for key, value in item.items() if key in known})
+    if isinstance(record.value, bool) or not isinstance(record.value, int | float | None):
+        raise TypeError(f"the value of job {item['number']} is no number")
     return Job(int(item["number"]), tuple(item["overrides"]), record)
