@@ -114,11 +114,12 @@ def media(run: OfflineRun, key: str) -> list[Path]:
 def runs_in(folder: Path, ended: int, patience: float = 60.0) -> list[OfflineRun]:
     """All offline runs below a folder, in order, once ``ended`` of them have an exit code.
 
-    W&B writes from a process of its own, which may come after the one that trained.
+    W&B writes from a process of its own, which may come after the one that trained; a kill before
+    it began leaves a folder with nothing in it to be read.
     """
     limit = time.monotonic() + patience
     while True:
-        folders = [path for path in sorted(folder.rglob("offline-run-*")) if path.is_dir()]
+        folders = sorted({path.parent for path in folder.rglob("offline-run-*/*.wandb")})
         runs = [read_run(path) for path in folders]
         if sum(run.exit_code is not None for run in runs) >= ended or time.monotonic() > limit:
             return runs
