@@ -59,7 +59,8 @@ def test_a_training_folder_alone_beside_a_picture():
     ],
 )
 def test_other_folders_are_no_splits(files):
-    assert layout(files) == Layout({name: name for name in files})
+    found = layout(files)
+    assert found == Layout({name: name for name in files}, notes=found.notes)
 
 
 def test_folders_that_are_no_classes_are_not_read_as_one():
@@ -106,3 +107,18 @@ def test_the_division_depends_on_names_inside_alone():
 def test_names_that_are_not_utf8_are_divided():
     odd = {f"{i}\udcff.png": f"{i}\udcff.png" for i in range(10)}
     assert len(divide(odd, 0.2).test) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "held"),
+    [
+        (["test/a/1.png", "test/b/2.png"], ["test"]),
+        (["Val/1.png", "test/2.png"], ["Val", "test"]),
+        (["cats/1.png", "testing/2.png"], ["testing"]),
+        (["cats/1.png", "dogs/2.png"], []),
+    ],
+)
+def test_test_images_without_training_images_are_told(names, held):
+    found = layout(names)
+    assert found.test is None
+    assert [note.split("'")[1] for note in found.notes] == held

@@ -42,7 +42,10 @@ def layout(names: Iterable[str]) -> Layout:
     splits = {split: f for f in sorted(folders) if (split := split_of(f)) is not None}
     alone = len(folders) == 1
     if "train" not in splits or not (alone or len(splits) > 1):
-        return Layout(shorts)
+        wrapping = {name.removesuffix(short) for name, short in shorts.items()}
+        above = {part for folder in wrapping for part in folder.split("/")}
+        held = sorted(f for f in {*folders, *above} if split_of(f) in ("test", "validation"))
+        return Layout(shorts, notes=[_trained_on(folder) for folder in held])
     chosen = {"train": splits["train"]}
     if held_out := splits.get("test", splits.get("validation")):
         chosen["test"] = held_out
@@ -57,6 +60,13 @@ def layout(names: Iterable[str]) -> Layout:
     ]
     return Layout(
         inside["train"], inside.get("test"), [*notes, *([_beside(strays)] if strays else [])]
+    )
+
+
+def _trained_on(folder: str) -> str:
+    return (
+        f"There is no folder of training images beside '{folder}': its images are trained on, and "
+        "a share of all held out."
     )
 
 

@@ -31,6 +31,7 @@ from ganforge.training.resume import (
     state_to_train_from,
 )
 from ganforge.utils.errors import PreemptedError, UserError
+from ganforge.utils.files import explained_writing
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.seeds import seed_globals
 from ganforge.utils.terminal import shown, telling, told_if_slow
@@ -102,7 +103,8 @@ def _fit(
         trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)
         log_config(trainer, config)
         checkpoint = state.path if state else None
-        with further_processes(trainer, config, run):
+        # Loggers of others write from threads of their own, and know no sentence for a full disk.
+        with explained_writing(run.folder), further_processes(trainer, config, run):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         if trainer.global_step == 0:
             raise UserError(
