@@ -1,6 +1,7 @@
 """Score images against images, whoever made them: the one way from two sources to scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -89,26 +90,28 @@ def score(
     )
     origin = replace(fake.origin(seed), subject=about)
     scores, left_out = scorer.attempt(sides.fakes, origin)
-    extras = {
-        "path length": lambda: path_length(fake.loaded, scorer, origin, path_pairs, seed),
-        "class accuracy": lambda: class_accuracy(
-            classifier, sides.fakes, training, held_out, scorer, origin, seed
-        ),
-    }
-    wanted = {"path length": fake.loaded and path_pairs, "class accuracy": classifier}
-    for name, measure in extras.items():
-        if wanted[name]:
-            try:
-                scores.append(measure())
-            except FAILURES as error:  # the scores so far are not lost
-                left_out.append(failure(name, error))
     copies = None
-    if any(one.metric == Memorisation.name for one in scores):
-        try:
+    with _kept(left_out, "path length"):
+        if fake.loaded and path_pairs:
+            scores.append(path_length(fake.loaded, scorer, origin, path_pairs, seed))
+    with _kept(left_out, "class accuracy"):
+        if classifier:
+            scores.append(
+                class_accuracy(classifier, sides.fakes, training, held_out, scorer, origin, seed)
+            )
+    with _kept(left_out, "the picture of copies"):  # as of images of many sizes
+        if any(one.metric == Memorisation.name for one in scores):
             copies = nearest_pairs(scorer.compared, sides.fakes, sides.training)
-        except FAILURES as error:  # as of images of many sizes
-            left_out.append(failure("the picture of copies", error))
     return Results(scores, left_out, copies)
+
+
+@contextmanager
+def _kept(left_out: list[str], name: str) -> Iterator[None]:
+    """What fails in the block is left out by name: the scores so far are not lost."""
+    try:
+        yield
+    except FAILURES as error:
+        left_out.append(failure(name, error))
 
 
 def _applies(metric: Metric, sides: Sides) -> bool:
