@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganforge.api.scores import USUAL, score_generator
 from ganforge.config.build import build, with_features
 from ganforge.config.compose import compose_in_place
+from ganforge.latent import priors
 from ganforge.latent.priors import Prior
 from ganforge.latent.space import Tool
 from ganforge.metrics.comparison import Metric
@@ -23,7 +24,7 @@ from ganforge.models.translator import Translator
 from ganforge.report.findings import Exploration
 from ganforge.sharing.export import export
 from ganforge.trained.health import refuse_broken
-from ganforge.trained.latents import class_number, latents_of_seeds, of_seeds
+from ganforge.trained.latents import class_number, of_seeds
 from ganforge.trained.load import LoadedRun, load_run, need_latents
 from ganforge.trained.space import build_space, one_class
 from ganforge.trained.tiles import translate_tiled
@@ -132,7 +133,7 @@ class TrainedGenerator(Trained):
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
         """The latents z of seeds, ``len(seeds)×D``."""
-        return latents_of_seeds(self.module, seeds)
+        return priors.of_seeds(self.module.prior, seeds)
 
     def decode(self, latents: Tensor, label: str | int | None = None) -> Tensor:
         """Uint8 images of latents z; a conditional model needs a ``label``."""

@@ -22,13 +22,9 @@ class RegionDistance(TranslationScore):
         made = [module.retouch(*batch).cpu() for batch in zip(*given, strict=True)]
         soft, truth = module.soft.cpu(), cases["truth"].split(BATCH)
         count = len(cases["truth"])
-        protocol = Protocol(
-            extractor="pixels",
-            sha256="",
-            resize="none",
-            n_fake=count,
+        protocol = Protocol.of_pixels(
+            count,
             ema=origin.ema,
-            n_real=count,
             split=SPLIT,
             data_hash=trainer.datamodule.content_hash(SPLIT),
             direction=origin.direction,

@@ -98,3 +98,15 @@ class Landmarks:
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"landmarks={self._path} cannot be read: {error}") from error
         return found
+
+
+def finder_of(finder: FaceFinder | None, landmarks: Path | str | None) -> FaceFinder:
+    """The finder, or the table in its place; a UserError where neither is given."""
+    if landmarks is not None:
+        return Landmarks(landmarks)
+    if finder is None:
+        raise UserError(
+            "nothing is said of how eyes are found: data.source.landmarks=FILE.csv names them "
+            "(a bundle holds no finder: evaluate the run it comes from)"
+        )
+    return finder

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
-from ganforge.data.faces import FaceFinder, Landmarks
+from ganforge.data.faces import FaceFinder, finder_of
 from ganforge.data.listing import Listing, list_images
 from ganforge.data.parallel import map_chunks
 from ganforge.data.regions import ATTRIBUTES, CLOSED, OPEN
@@ -72,13 +72,8 @@ class PeopleFolder:
                 f"{test_count} test people and {pictures} pictures of each are too few: set "
                 "data.source.test_count and data.source.pictures to 2 at least."
             )
-        finder = finder if landmarks is None else Landmarks(landmarks)
-        if finder is None:
-            raise UserError(
-                "nothing is said of how eyes are found: data.source.landmarks=FILE.csv names them "
-                "(a bundle holds no finder: evaluate the run it comes from)"
-            )
-        self._path, self._region, self._finder = path, region, finder
+        self._path, self._region = path, region
+        self._finder = finder_of(finder, landmarks)
         self._judge, self._test_count, self._pictures = judge, test_count, pictures
         self._seed, self._workers = seed, workers
         self._skipped: list[str] = []

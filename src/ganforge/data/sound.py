@@ -2,10 +2,16 @@
 
 from functools import cache
 from math import gcd
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ganforge.data.source import Names, Source
+from ganforge.utils.errors import UserError
+
 RATE = 16_000  # samples a second that sound is brought to
+Speakers = TypeVar("Speakers", bound=Source)
+
 BANDS, COLUMNS, STEP = 32, 32, 0.010  # rows, columns, and seconds from a column to the next
 WINDOW = 1024  # samples of a column's Fourier transform
 LOWEST, HIGHEST = 60.0, 7600.0  # Hz
@@ -61,3 +67,25 @@ def _bank() -> np.ndarray:
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
     return np.minimum(rising, falling).clip(0)
+
+
+class Sounds(Generic[Speakers]):
+    """What is heard at the windows of ``talkers``: uint8 ``n×1×32×32``, silence is black."""
+
+    label = None
+
+    def __init__(self, talkers: Speakers) -> None:
+        self._talkers = talkers
+
+    def check(self, size: int | None, channels: int | None) -> None:
+        """Sounds have one size."""
+        if (size, channels) != (COLUMNS, 1):
+            raise UserError(f"Sounds are 1×{BANDS}×{COLUMNS}, not {channels}×{size}×{size}.")
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the windows."""
+        return {"sounds_of": self._talkers.key()}
+
+    def names(self) -> Names:
+        """Return nothing: the windows know who speaks."""
+        return Names()

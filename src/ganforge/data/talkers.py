@@ -16,7 +16,7 @@ from ganforge.data.lips import SHAPES, THOUSAND, follow
 from ganforge.data.parallel import map_chunks
 from ganforge.data.people import Mouth, Person, Pose, random_pose
 from ganforge.data.regions import ATTRIBUTES, QUIET, SPEAKING
-from ganforge.data.sound import BANDS, COLUMNS, frame_times, sound_pictures
+from ganforge.data.sound import BANDS, COLUMNS, Sounds, frame_times, sound_pictures
 from ganforge.data.source import SPLITS, Chunk, Names, check_size
 from ganforge.data.speech import Speech, Utterance, speak_alike
 from ganforge.data.windows import cut
@@ -182,22 +182,8 @@ class Talkers:
         return rows, said
 
 
-class TalkerSounds:
+class TalkerSounds(Sounds[Talkers]):
     """What is heard at the rows of ``talkers``: uint8 ``n×1×32×32``, silence is black."""
-
-    label = None
-
-    def __init__(self, talkers: Talkers) -> None:
-        self._talkers = talkers
-
-    def check(self, size: int | None, channels: int | None) -> None:
-        """Sounds have one size."""
-        if (size, channels) != (COLUMNS, 1):
-            raise UserError(f"Sounds are 1×{BANDS}×{COLUMNS}, not {channels}×{size}×{size}.")
-
-    def key(self) -> dict[str, Any]:
-        """Return what decides the talkers."""
-        return {"sounds_of": self._talkers.key()}
 
     def chunks(self, split: str, size: int | None, channels: int | None) -> Iterator[Chunk]:  # noqa: ARG002
         """Yield the sounds in the order of the windows."""
@@ -211,10 +197,6 @@ class TalkerSounds:
             moments = np.array([rows[place].said[1] for place in places])
             out[places] = sound_pictures(said[number].samples, said[number].rate, moments)
         yield Chunk(out)
-
-    def names(self) -> Names:
-        """Return nothing: the windows know who speaks."""
-        return Names()
 
 
 def _sentence(rng: np.random.Generator, split: str, voice: str) -> Utterance:

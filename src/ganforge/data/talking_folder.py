@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge.data.faces import FaceFinder, Landmarks
+from ganforge.data.faces import FaceFinder, finder_of
 from ganforge.data.film import SUFFIXES, energies, open_film, read_sound, refuse_silence
 from ganforge.data.parallel import map_chunks
 from ganforge.data.people_folder import people_of
 from ganforge.data.regions import ATTRIBUTES, QUIET, SPEAKING
-from ganforge.data.sound import BANDS, COLUMNS, RATE, frame_times, sound_pictures
+from ganforge.data.sound import BANDS, COLUMNS, RATE, Sounds, frame_times, sound_pictures
 from ganforge.data.source import Chunk, Names, check_size
 from ganforge.data.windows import cut
 from ganforge.utils.errors import GanforgeError, UserError
@@ -54,12 +54,7 @@ class TalkingFolder:
         frames: int = 100,
         seed: int = 0,
     ) -> None:
-        finder = finder if landmarks is None else Landmarks(landmarks)
-        if finder is None:
-            raise UserError(
-                "nothing is said of how eyes are found: data.source.landmarks=FILE.csv names them "
-                "(a bundle holds no finder: evaluate the run it comes from)"
-            )
+        finder = finder_of(finder, landmarks)
         if test_count < 2 or frames < 2:
             raise UserError(
                 f"{test_count} test people with {frames} frames a film are too few: set "
@@ -147,31 +142,17 @@ class TalkingFolder:
         return {"train": [people[i] for i in train], "test": [people[i] for i in test]}
 
 
-class TalkingSounds:
+class TalkingSounds(Sounds[TalkingFolder]):
     """What is heard at the windows of ``talkers``, a ``TalkingFolder``: uint8 ``n×1×32×32``."""
 
-    label = None
-
     def __init__(self, talkers: TalkingFolder, size: int) -> None:
-        self._talkers, self._size = talkers, size
-
-    def check(self, size: int | None, channels: int | None) -> None:
-        """Sounds have one size."""
-        if (size, channels) != (COLUMNS, 1):
-            raise UserError(f"Sounds are 1×{BANDS}×{COLUMNS}, not {channels}×{size}×{size}.")
-
-    def key(self) -> dict[str, Any]:
-        """Return what decides the windows."""
-        return {"sounds_of": self._talkers.key()}
+        super().__init__(talkers)
+        self._size = size
 
     def chunks(self, split: str, size: int | None, channels: int | None) -> Iterator[Chunk]:  # noqa: ARG002
         """Yield the sounds in the order of the windows."""
         for _, spoken in self._talkers.spoken(split, self._size, 3):
             yield Chunk(spoken.sounds)
-
-    def names(self) -> Names:
-        """Return nothing: the windows know who speaks."""
-        return Names()
 
 
 def _find_all(work: list[tuple[Path, FaceFinder, Region, int, int]]) -> list[Spoken]:

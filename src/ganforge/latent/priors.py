@@ -1,6 +1,6 @@
 """What latent tools know of latents: how they are drawn, how they lie, how far is far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from ganforge.utils.seeds import torch_rng
+from ganforge.utils.seeds import picture_rng, torch_rng
 
 STYLES = 10_000  # styles that the mean and the spread of a mapped prior are taken from
 
@@ -46,6 +46,11 @@ class Prior(Protocol):
     def truncate(self, latents: Tensor, threshold: float) -> Tensor:
         """More typical latents, the smaller ``threshold`` is: less variety, fewer failures."""
         ...
+
+
+def of_seeds(prior: Prior, seeds: Iterable[int]) -> Tensor:
+    """One latent a seed, ``len(seeds)×size``: a seed names its picture for ever."""
+    return torch.cat([prior.draw(1, picture_rng(int(seed))) for seed in seeds])
 
 
 def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganforge.latent.priors import Prior
+from ganforge.latent.priors import Prior, of_seeds
 from ganforge.utils.errors import UserError
-from ganforge.utils.seeds import picture_rng, torch_rng
+from ganforge.utils.seeds import torch_rng
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Space:
 
     def of_seeds(self, seeds: Sequence[int]) -> Tensor:
         """Latents of ``ganforge generate``'s seeds, ``len(seeds)×D``."""
-        return torch.cat([self.prior.draw(1, picture_rng(int(s))) for s in seeds])
+        return of_seeds(self.prior, seeds)
 
     def images(self, z: Tensor, batch_size: int = 250) -> Tensor:
         """Uint8 images of any number of latents, on the CPU."""

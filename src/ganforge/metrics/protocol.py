@@ -42,6 +42,11 @@ class Protocol:
     seed: int = field(default=0, metadata=DRAW)
     real_seed: int = field(default=0, metadata=DRAW)
 
+    @classmethod
+    def of_pixels(cls, count: int, **facts: Any) -> Self:
+        """Of ``count`` images compared with as many others pixel by pixel, without features."""
+        return cls("pixels", "", "none", count, n_real=count, **facts)
+
     def differences(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
         """Map each field that forbids a comparison to its two values."""
         compared = (f.name for f in fields(self) if "draw" not in f.metadata)

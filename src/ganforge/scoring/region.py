@@ -197,13 +197,9 @@ def _made(module: Any, *sides: Tensor) -> Tensor:
 def _template(loaded: LoadedRun, data: Any, split: str, count: int, seed: int) -> Score:
     """The record that all scores fill."""
     (direction,) = loaded.module.translators
-    protocol = Protocol(
-        extractor="pixels",
-        sha256="",
-        resize="none",
-        n_fake=count,
+    protocol = Protocol.of_pixels(
+        count,
         ema=loaded.ema,
-        n_real=count,
         split=split,
         data_hash=data.content_hash(split),
         checkpoint=loaded.checkpoint,

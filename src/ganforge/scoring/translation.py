@@ -170,13 +170,9 @@ def _pixel_scores(way: Direction) -> tuple[list[Score], list[str]]:
 def _template(way: Direction) -> Score:
     """The record that all scores of pixels fill."""
     count, loaded = sum(map(len, way.source)), way.loaded
-    protocol = Protocol(
-        extractor="pixels",
-        sha256="",
-        resize="none",
-        n_fake=count,
+    protocol = Protocol.of_pixels(
+        count,
         ema=loaded.ema,
-        n_real=count,
         split=way.split,
         data_hash=way.real.take(None, way.seed).data_hash,
         checkpoint=loaded.checkpoint,

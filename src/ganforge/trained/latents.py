@@ -5,15 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ganforge.latent import priors
 from ganforge.models.latent import LatentModel
 from ganforge.trained.load import LoadedRun
 from ganforge.utils.errors import UserError
-from ganforge.utils.seeds import picture_rng
-
-
-def latents_of_seeds(module: LatentModel, seeds: Sequence[int]) -> Tensor:
-    """One latent a seed, shape ``len(seeds)×latent_dim``: a seed names its picture for ever."""
-    return torch.cat([module.draw_latents(1, picture_rng(seed)) for seed in seeds])
 
 
 def of_seeds(
@@ -27,7 +22,7 @@ def of_seeds(
     ``truncation`` asks for more typical pictures and less variety: of styles where the generator
     has them, else of latents.
     """
-    z, labels = latents_of_seeds(module, seeds), labels_of_seeds(module, seeds, label)
+    z, labels = priors.of_seeds(module.prior, seeds), labels_of_seeds(module, seeds, label)
     if truncation is None:
         return module.generate(z, labels)
     if list(module.spaces()) == ["z"]:
