@@ -8,13 +8,16 @@ different ``seeds`` or ``rows``. ``rows=plain,ema`` takes some rows, ``report`` 
 """
 
 import json
+import math
 import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import Callback
+from scipy import stats
 
 from benchmarks.runs import Result, arguments_of, finished, run_once, spread
 
@@ -130,12 +133,15 @@ def read(folder: Path) -> Result:
 
 def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
     """The Markdown table of what is finished."""
-    lines = ["| model | FID(best) | FID(end) | collapsed | img/s |", "|---|---|---|---|---|"]
-    noise = [one["fid"][0] for one in finished(folder / data / "plain", seeds)]
-    for row in rows:
-        found = finished(folder / data / row, seeds)
-        if not found:
-            continue
+    results = {row: found for row in rows if (found := finished(folder / data / row, seeds))}
+    plain = finished(folder / data / "plain", seeds)
+    noise, ends = [one["fid"][0] for one in plain], [one["fid"][-1] for one in plain]
+    compared = against(ends, {row: [one["fid"][-1] for one in results[row]] for row in results})
+    lines = [
+        "| model | FID(best) | FID(end) | FID(end) over plain's (95 %) | q | collapsed | img/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row, found in results.items():
         best = [min(one["fid"][1:]) for one in found]  # the first is untrained
         end = [one["fid"][-1] for one in found]
         collapsed = sum(
@@ -143,10 +149,32 @@ def report(folder: Path, data: str, rows: list[str], seeds: list[int]) -> str:
         )
         speed = statistics.median(one["img_s"] for one in found)
         lines.append(
-            f"| {ROWS[row][0]} | {spread(best)} | {spread(end)} | "
+            f"| {ROWS[row][0]} | {spread(best)} | {spread(end)} | {compared.get(row, ' | ')} | "
             f"{f'{collapsed} of {len(found)}' if collapsed else 'no'} | {speed:.0f} |"
         )
     return "\n".join(lines)
+
+
+def against(plain: list[float], rows: dict[str, list[float]]) -> dict[str, str]:
+    """Each row's FID over the plain one's: ratio of geometric means, 95 % interval, and q.
+
+    Welch's t on logarithms, since spreads grow with FID; q is p after Benjamini and Hochberg (1995)
+    over all rows, the share of false finds among the rows that are called different up to there.
+    """
+    tests = {
+        row: stats.ttest_ind(np.log(fid), np.log(plain), equal_var=False)
+        for row, fid in rows.items()
+        if row != "plain" and min(len(fid), len(plain)) > 1
+    }
+    if not tests:
+        return {}
+    qs = stats.false_discovery_control([test.pvalue for test in tests.values()])
+    texts = {}
+    for (row, test), q in zip(tests.items(), qs, strict=True):
+        low, high = test.confidence_interval()
+        ratio = statistics.geometric_mean(rows[row]) / statistics.geometric_mean(plain)
+        texts[row] = f"{ratio:.2f} ({math.exp(low):.2f}–{math.exp(high):.2f}) | {q:.3f}"
+    return texts
 
 
 def has_collapsed(fid: list[float], noise: float) -> bool:

@@ -66,7 +66,14 @@ def test_stability_report_by_hand(tmp_path: Path) -> None:
     write(tmp_path / "avatars" / "plain", 0, {"fid": [100, 20, 40], "img_s": 1000})
     write(tmp_path / "avatars" / "plain", 1, {"fid": [100, 30, 25], "img_s": 1200})
     *_, row = stability_table.report(tmp_path, "avatars", ["plain", "ema"], [0, 1, 2]).split("\n")
-    assert row == "| DCGAN, plain | 22.5 (20.0, 25.0) | 32.5 (40.0, 25.0) | 1 of 2 | 1100 |"
+    assert row == "| DCGAN, plain | 22.5 (20.0, 25.0) | 32.5 (40.0, 25.0) |  |  | 1 of 2 | 1100 |"
+
+
+def test_a_row_is_compared_with_the_plain_one_by_welch() -> None:
+    """Logarithms differ by ln 10; standard error ln 2 × √(2/3), t(4) = 2.776: a factor of 4.81."""
+    compared = stability_table.against([10, 20, 40], {"plain": [10, 20, 40], "r1": [1, 2, 4]})
+    assert compared == {"r1": "0.10 (0.02–0.48) | 0.015"}
+    assert stability_table.against([10.0], {"r1": [1.0]}) == {}  # one seed carries no test
 
 
 def test_toys_report_by_hand(tmp_path: Path) -> None:
