@@ -41,12 +41,25 @@ INSIDE = {
         "utils",
     },
     "sweeps": {"config", "training", "utils"},
-    "api": {"config", "latent", "metrics", "models", "report", "scoring", "sharing", "trained"}
+    "api": {
+        "config",
+        "latent",
+        "metrics",
+        "models",
+        "networks",
+        "report",
+        "scoring",
+        "sharing",
+        "trained",
+    }
     | {"utils"},
+    "lab": {"api", "config", "data", "latent", "metrics", "models", "report", "retouch"}
+    | {"scoring", "trained", "utils"},
     "commands": {
         "api",
         "config",
         "data",
+        "lab",
         "latent",
         "metrics",
         "models",

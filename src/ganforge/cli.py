@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "write a trained generator as a bundle that others can load safely",
     "pack": "write a data set larger than memory as an indexed stream",
     "dashboard": "build a W&B workspace: quality, balance, samples, speed",
+    "lab": "touch a trained model in the browser: samples, sliders, arithmetic, photos, runs",
     "explore": "walk through latent space: interpolation, arithmetic, directions, projection",
 }
 

@@ -1,6 +1,6 @@
 """Trained models as objects: what ``ganforge.load`` returns and the commands call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from ganforge.api.directions import Direction, directions_of, moved, untold
 from ganforge.api.scores import USUAL, score_generator
 from ganforge.config.build import build, with_features
 from ganforge.config.compose import compose_in_place
@@ -21,6 +22,7 @@ from ganforge.metrics.protocol import Score
 from ganforge.models.latent import LatentModel
 from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
+from ganforge.networks.mapped import MappedGenerator
 from ganforge.report.findings import Exploration
 from ganforge.sharing.export import export
 from ganforge.trained.health import refuse_broken
@@ -113,6 +115,10 @@ class LatentSpace:
 class TrainedGenerator(Trained):
     """A model that makes images from latents."""
 
+    def __init__(self, loaded: LoadedRun) -> None:
+        super().__init__(loaded)
+        self._directions: dict[tuple[str, int | None], dict[str, Direction]] = {}
+
     @property
     def classes(self) -> list[str] | None:
         """Names of a conditional model's classes, where they are known."""
@@ -143,6 +149,54 @@ class TrainedGenerator(Trained):
         """Latents ``z``, or ``w`` where the generator has a mapping; in one class, if any."""
         space = one_class(self.loaded, name, self._number(label))
         return LatentSpace(*space, self.module.decode)
+
+    def directions(
+        self,
+        space: str | None = None,
+        label: str | int | None = None,
+        progress: Callable[[float], None] = untold,
+    ) -> dict[str, Direction]:
+        """Directions by name, of attributes where a classifier knows some, and of no labels.
+
+        They are found once and kept in ``<run>/explore/known_directions``. The space is w where the
+        generator has a mapping, else z. ``progress`` is told the share that is done.
+        """
+        name, number = self._space_name(space), self._number(label)
+        one_class(self.loaded, name, number)
+        if (name, number) not in self._directions:
+            known = directions_of(self.loaded, self.features(), name, number, progress)
+            self._directions[name, number] = known
+        return self._directions[name, number]
+
+    def edit(
+        self,
+        seeds: Sequence[int],
+        moves: Mapping[str, float],
+        *,
+        truncation: float | None = None,
+        label: str | int | None = None,
+        space: str | None = None,
+    ) -> Tensor:
+        """Uint8 pictures of seeds moved by so many standard deviations along ``directions``."""
+        check_request(len(seeds), min(seeds, default=0), truncation)
+        name = self._space_name(space)
+        inside = self.space(name, label)
+        latents = inside.latents(seeds)
+        if truncation is not None:
+            latents = inside.prior.truncate(latents, truncation)
+        known = self.directions(name, label) if moves else {}
+        return inside.decode(moved(latents, moves, known, inside.prior))
+
+    def features(self) -> FeatureExtractor | None:
+        """The features that the run was scored by; None where it has none."""
+        try:
+            return self._extractor(None)
+        except UserError:
+            return None
+
+    def _space_name(self, space: str | None) -> str:
+        names = ("z", "w") if isinstance(self.module.generator, MappedGenerator) else ("z",)
+        return names[-1] if space is None else space
 
     def explore(
         self,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ganforge.api.models import CHUNK, TrainedGenerator, check_request
 from ganforge.trained.load import load_run, need_latents
@@ -22,10 +22,18 @@ def generate(config: DictConfig) -> None:
     loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
     need_latents(loaded)
     model = TrainedGenerator(loaded)
+    moves = OmegaConf.to_container(config.edit) if config.edit is not None else {}
     folder = Path(config.output or loaded.place("generated"))
     for start in range(0, config.n, CHUNK):
         count, seed = min(CHUNK, config.n - start), config.seed + start
-        images = model.sample(count, seed, config.truncation, config["class"])
+        images = (
+            model.sample(count, seed, config.truncation, config["class"])
+            if config.edit is None
+            else model.edit(
+                range(seed, seed + count), moves, truncation=config.truncation,
+                label=config["class"], space=config.space,
+            )
+        )  # fmt: skip
         for number, image in enumerate(images, start=seed):
             save_image(image, folder / f"seed_{number:06d}.png")
         if start == 0:

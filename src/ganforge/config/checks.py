@@ -104,9 +104,10 @@ KINDS: dict[str, Kind] = {
         FLAG,
     ),
     **dict.fromkeys(
-        ("checkpoint", "data_path", "device", "direction", "exemplar", "extractor", "fake",
-         "folder", "held_out", "input", "landmarks", "license", "metric", "output", "path",
-         "project", "real", "run", "sound", "voice", "test_folder", "train_folder"),
+        ("address", "checkpoint", "data_path", "device", "direction", "exemplar", "extractor",
+         "fake", "folder", "held_out", "input", "landmarks", "license", "metric", "output",
+         "outputs", "path", "project", "real", "run", "sound", "voice",
+         "test_folder", "train_folder"),
         TEXT,
     ),
     "runs": Kind(
@@ -114,10 +115,12 @@ KINDS: dict[str, Kind] = {
         lambda value: isinstance(value, ListConfig) and all(isinstance(v, str) for v in value),
     ),
     "betas": BETAS,
+    "port": whole(1, 65535),
     "target": SIGN,
 }  # fmt: skip
 NEEDED = {
-    "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width", "device", "runs"
+    "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width", "device",
+    "runs", "address", "outputs", "port",
 }  # fmt: skip
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
 OURS = ("ganforge.", "torch.", "lightning.")
@@ -158,7 +161,7 @@ def check_settings(config: DictConfig) -> None:
 def _asked(config: DictConfig) -> set[str]:
     """Keys that this command cannot do without, told by those that it has."""
     keys = {"checkpoint"} if "device" in config else set()
-    if "real" not in config:  # evaluate may do without a run
+    if "real" not in config and "address" not in config:  # evaluate and lab may do without a run
         keys.add("run")
     if "input" in config or "chunk_mb" in config:
         keys |= {"input", "output"}
@@ -181,7 +184,7 @@ def _settings(node: DictConfig, prefix: str) -> Iterator[tuple[str, str, Any]]:
     target = str(node.get("_target_") or OURS[0])
     for word, value in node.items():
         key = f"{prefix}.{word}" if prefix else str(word)
-        if isinstance(value, DictConfig):
+        if isinstance(value, DictConfig) and word != "edit":  # its keys are attributes of images
             yield from _settings(value, key)
         elif target.startswith(OURS) and not _is_list_of_parts(value):
             yield key, str(word), value

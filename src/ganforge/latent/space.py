@@ -12,6 +12,22 @@ from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import torch_rng
 
 
+class RealImages(Protocol):
+    """Real images as ``Reals`` hold them, wherever they come from."""
+
+    @property
+    def images(self) -> Tensor:
+        """Uint8 ``N×C×H×W``."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, Tensor]:
+        """Numbers of values by attribute."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Reals:
     """Real images uint8 ``N×C×H×W`` and the numbers of their values by attribute, if any."""
@@ -38,8 +54,8 @@ class Space:
     prior: Prior
     generate: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
-    train: Reals
-    test: Reals
+    train: RealImages
+    test: RealImages
     open_image: Callable[[str], Tensor] | None = None
     seed: int = 0
     classify: Callable[[Tensor], dict[str, Tensor]] | None = None

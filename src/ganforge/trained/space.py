@@ -1,9 +1,12 @@
 """A trained generator's latent space, with the instruments that read its images."""
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
@@ -20,7 +23,7 @@ from ganforge.utils.errors import UserError
 
 def build_space(
     loaded: LoadedRun,
-    extractor: FeatureExtractor,
+    extractor: FeatureExtractor | None,
     *,
     name: str = "z",
     label: int | None = None,
@@ -30,22 +33,30 @@ def build_space(
     """Join a run's generator, its data and the classifier of its data."""
     module = loaded.module
     prior, generator = one_class(loaded, name, label)
-    data = build_data(loaded, data_path)
-    extractor.to(module.device)
+    if extractor is not None:
+        extractor.to(module.device)
     classifies = isinstance(extractor, CNNFeatures)
+    data = LateData(loaded, data_path)
+    channels, size = loaded.config.data.shape[0], loaded.config.data.shape[-1]
     return Space(
         generator=generator.requires_grad_(False),
         prior=prior,
         generate=partial(module.decode, generator),
-        features=lambda images: extractor(images.to(module.device)).features,
-        train=reals(data, "train"),
-        test=reals(data, "test"),
-        open_image=lambda path: open_image(path, data.size, data.channels),
+        features=partial(_features, extractor, module.device),
+        train=LateReals(data, "train"),
+        test=LateReals(data, "test"),
+        open_image=lambda path: open_image(path, size, channels),
         seed=seed,
         classify=extractor.attributes if classifies else None,
         names=extractor.heads if classifies else {},
         activations=Activations(extractor) if classifies else None,
     )
+
+
+def _features(extractor: FeatureExtractor | None, device: torch.device, images: Tensor) -> Tensor:
+    if extractor is None:
+        raise UserError("this needs features: choose features=cnn or others")
+    return extractor(images.to(device)).features
 
 
 def one_class(loaded: LoadedRun, name: str, label: int | None) -> tuple[Prior, nn.Module]:
@@ -66,6 +77,44 @@ def one_class(loaded: LoadedRun, name: str, label: int | None) -> tuple[Prior, n
             f"has: choose from {', '.join(spaces)}"
         )
     return spaces[name]
+
+
+@dataclass
+class LateData:
+    """The data of a run, built when a tool first looks at them: many never do."""
+
+    loaded: LoadedRun
+    data_path: str | None
+
+    @cached_property
+    def module(self) -> Any:
+        """The data module, set up."""
+        return build_data(self.loaded, self.data_path)
+
+
+@dataclass
+class LateReals:
+    """A split as ``Reals`` hold it, read when it is first looked at."""
+
+    data: LateData
+    split: str
+
+    @cached_property
+    def _reals(self) -> Reals:
+        return reals(self.data.module, self.split)
+
+    @property
+    def images(self) -> Tensor:
+        """Uint8 ``N×C×H×W``."""
+        return self._reals.images
+
+    @property
+    def labels(self) -> Mapping[str, Tensor]:
+        """Numbers of values by attribute."""
+        return self._reals.labels
+
+    def __len__(self) -> int:
+        return len(self._reals)
 
 
 def reals(data: Any, split: str) -> Reals:
