@@ -25,6 +25,7 @@ from ganforge.cli import COMMANDS
 from ganforge.config.arguments import prepared
 from ganforge.config.checks import check_settings
 from ganforge.config.completion import SHELLS
+from ganforge.sharing.space import APP
 from helpers import CONF, draw_pictures, ganforge, options
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,8 @@ def check_other(words: list[str]) -> None:
             assert f"\n{extras[1]} = [" in (ROOT / "pyproject.toml").read_text()
     elif words[:2] == ["python", "-m"]:
         assert find_spec(words[2]) is not None
+    elif words[0] == "python":  # a program that a command writes
+        assert Path(words[1]).name == APP
     else:
         assert words[0] in EXTERNAL
     for word in words[1:]:

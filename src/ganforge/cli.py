@@ -18,7 +18,7 @@ COMMANDS = {
     "generate": "write pictures from seeds",
     "translate": "translate images with a trained CycleGAN or pix2pix",
     "retouch": "open closed eyes in photos, after another photo of the same person",
-    "export": "write a trained generator as a bundle that others can load safely",
+    "export": "take a trained generator elsewhere: a bundle, ONNX, torch.export, a Space",
     "pack": "write a data set larger than memory as an indexed stream",
     "dashboard": "build a W&B workspace: quality, balance, samples, speed",
     "lab": "touch a trained model in the browser: samples, sliders, arithmetic, photos, runs",

@@ -1,19 +1,25 @@
 """A bundle draws what its run draws, and a configuration in it can do nothing but compute."""
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+import ganforge as gf
 from ganforge.config.trusted import find_class, refuse_untrusted
-from ganforge.sharing.export import portable, probe
+from ganforge.sharing.export import Wish, export, portable, probe
 from ganforge.trained.bundle import read_bundle
 from ganforge.trained.load import load_bundle, load_run
 from ganforge.utils.errors import DamagedFileError, UserError
+from ganforge.utils.images import to_pil
 from helpers import TINY, TINY_AVATARS, ganforge, options, tiny_run
 
 TRANSLATOR = [
@@ -55,7 +61,7 @@ def edit(bundle: Path, **entries: object) -> None:
 
 
 def test_a_bundle_is_weights_json_card_and_picture(bundle: Path) -> None:
-    names = {"config.json", "model.safetensors", "README.md", "samples.png"}
+    names = {"config.json", "model.safetensors", "README.md", "samples.png", "scores.json"}
     assert {path.name for path in bundle.iterdir()} == names
     assert Image.open(bundle / "samples.png").size[0] > 256
     weights = load_file(bundle / "model.safetensors")
@@ -74,6 +80,75 @@ def test_the_card_tells_scores_with_their_protocol(bundle: Path) -> None:
     for words in ("fid16_train", "16 generated, 32 real", "CC0-1.0", "`avatars`", "samples.png"):
         assert words in card
     assert "ganforge generate run=faces" in card
+
+
+def test_the_card_begins_as_hubs_read_it(bundle: Path) -> None:
+    _, front, _ = (bundle / "README.md").read_text().split("---\n", 2)
+    told = yaml.safe_load(front)
+    assert (told["library_name"], told["license"]) == ("ganforge", "cc0-1.0")
+    assert told["pipeline_tag"] == "unconditional-image-generation"
+    (metric,) = told["model-index"][0]["results"][0]["metrics"]
+    (score,) = json.loads((bundle / "scores.json").read_text())
+    assert (metric["name"], metric["value"]) == (score["name"], score["value"])
+
+
+def test_a_bundle_knows_its_scores(run: Path, bundle: Path) -> None:
+    ours, theirs = (gf.load(folder, device="cpu").scores for folder in (run, bundle))
+    assert [(s.name, s.value, s.protocol) for s in ours] == [
+        (s.name, s.value, s.protocol) for s in theirs
+    ]
+
+
+def test_half_is_half_the_size_and_a_level_at_most(
+    run: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = tmp_path / "half"
+    assert ganforge("export", f"run={run}", f"output={half}", "half=true") == 0
+    sizes = [(each / "model.safetensors").stat().st_size for each in (bundle, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert "rounded to 16-bit floats" in (half / "README.md").read_text()
+    whole, rounded = (gf.load(each, device="cpu") for each in (bundle, half))
+    assert next(rounded.module.generator.parameters()).dtype == torch.float32
+    apart = whole.sample(8, seed=5).int() - rounded.sample(8, seed=5).int()
+    assert apart.abs().max() <= 1
+    monkeypatch.setattr(torch.Tensor, "half", lambda tensor: (1.1 * tensor).to(torch.float16))
+    whole_run = load_run(run, device="cpu")
+    with pytest.raises(UserError, match="does not bear half=true"):
+        export(whole_run, tmp_path / "no", Wish(half=True))
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_space_is_a_bundle_with_a_program(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a bundle, too; its program is run with a stand-in for Gradio."""
+    space = tmp_path / "space"
+    words = [f"run={bundle}", f"output={space}", "format=space"]
+    assert ganforge("export", *words) == 0
+    assert ganforge("export", *words) == 2
+    assert ganforge("export", *words, "overwrite=true") == 0
+    _, front, text = (space / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front) == {
+        "title": "tiny", "sdk": "gradio", "app_file": "app.py", "license": "cc0-1.0"
+    }  # fmt: skip
+    assert "model-index" not in text
+    assert (space / "requirements.txt").read_text().split() == ["ganforge>=0.1.0", "gradio>=5"]
+    gradio = MagicMock()
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    program = runpy.run_path(str(space / "app.py"))
+    pictures = program["draw"](3, 2, 2, None)
+    model = gf.load(bundle)
+    wanted = [to_pil(image) for image in model.sample(2, seed=3)]
+    assert [each.tobytes() for each in pictures] == [each.tobytes() for each in wanted]
+    gradio.Interface.assert_called_once()
+
+
+def test_a_copy_of_a_bundle_takes_nothing_that_it_points_to(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of this machine")
+    (copy / "samples_x.png").symlink_to(tmp_path / "secret")
+    assert ganforge("export", f"run={copy}", f"output={tmp_path / 's'}", "format=space") == 0
+    assert not (tmp_path / "s" / "samples_x.png").exists()
+    assert ganforge("export", f"run={copy}", "format=space", "license=MIT", "output=x") == 2
 
 
 def test_a_bundle_gives_the_pictures_of_its_run_bit_for_bit(
@@ -103,7 +178,7 @@ def test_a_bundle_is_scored_and_explored_as_its_run(
     assert not {"evaluations", "explore"} & {path.name for path in copy.iterdir()}
 
 
-def test_a_translator_goes_both_ways(tmp_path: Path) -> None:
+def test_a_translator_goes_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(["experiment=cyclegan_avatars", *TRANSLATOR], tmp_path / "run")
     bundle = tmp_path / "bundle"
     assert ganforge("export", f"run={run}", f"output={bundle}") == 0
@@ -112,6 +187,13 @@ def test_a_translator_goes_both_ways(tmp_path: Path) -> None:
     assert {"samples_a_to_b.png", "samples_b_to_a.png"} <= {p.name for p in bundle.iterdir()}
     (tmp_path / "in").mkdir()
     Image.effect_noise((50, 33), 90).save(tmp_path / "in" / "x.png")
+    space = tmp_path / "space"
+    assert ganforge("export", f"run={run}", f"output={space}", "format=space") == 0
+    monkeypatch.setitem(sys.modules, "gradio", MagicMock())
+    translated = runpy.run_path(str(space / "app.py"))["translate"](
+        Image.effect_noise((50, 33), 90), "b_to_a"
+    )
+    assert translated.size == (50, 33)
     for way in ("a_to_b", "b_to_a"):
         made = []
         for source in (run, bundle):

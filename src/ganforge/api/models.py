@@ -24,7 +24,8 @@ from ganforge.models.region import RegionTranslator
 from ganforge.models.translator import Translator
 from ganforge.networks.mapped import MappedGenerator
 from ganforge.report.findings import Exploration
-from ganforge.sharing.export import export
+from ganforge.sharing.export import Wish
+from ganforge.sharing.formats import export_as
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.latents import class_number, of_seeds
 from ganforge.trained.load import LoadedRun, load_run, need_latents
@@ -80,15 +81,21 @@ class Trained:
     def export(
         self,
         output: str | Path,
+        format: str | None = None,  # noqa: A002 - the word of the command
         *,
         overwrite: bool = False,
         picture: bool = True,
         license: str | None = None,  # noqa: A002 - the word on the model card
+        half: bool = False,
+        uint8: bool = False,
     ) -> list[str]:
-        """Write a bundle that others can load safely; returns the names of its files."""
-        return export(
-            self.loaded, Path(output), overwrite=overwrite, picture=picture, terms=license
-        )
+        """Write a bundle that others can load safely, or a program; returns the names of files.
+
+        ``format`` is one of ``ganforge export``, by default that of the ending, as of ``x.onnx``.
+        """
+        wish = Wish(overwrite, picture, license, half)
+        files, _ = export_as(self.loaded, Path(output), format, wish, uint8=uint8)
+        return [file.name for file in files]
 
     def __repr__(self) -> str:
         kind, model = type(self).__name__, type(self.module).__name__

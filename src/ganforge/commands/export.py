@@ -1,29 +1,22 @@
-"""``ganforge export``: a run's generator as a bundle, a folder that anyone can load safely."""
+"""``ganforge export``: a trained generator as what others and other programs can load."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ganforge.sharing import export as bundles
-from ganforge.trained.bundle import is_bundle
+from ganforge.sharing.export import Wish
+from ganforge.sharing.formats import export_as
+from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import load_run
-from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import terminal
 
 
 def export(config: DictConfig) -> None:
-    """Write the bundle and say where it is."""
-    if config.format != "safetensors":
-        raise UserError(f"format={config.format} is not written: choose format=safetensors")
-    if is_bundle(config.run):
-        raise UserError(f"{config.run} is a bundle already: copy the folder")
+    """Write a bundle or programs and say where they are."""
     loaded = load_run(config.run, config.checkpoint, config.device, config.trusted)
-    output = Path(config.output or loaded.run.folder / "bundle")
-    files = bundles.export(
-        loaded, output, overwrite=config.overwrite, picture=config.picture, terms=config.license
-    )
-    terminal().print(
-        f"Step {loaded.step} of {loaded.run.folder.name} in {shown(output.expanduser())}: "
-        f"{', '.join(files)}",
-        soft_wrap=True,
-    )
+    refuse_broken(loaded)
+    wish = Wish(config.overwrite, config.picture, config.license, config.half)
+    output = Path(config.output) if config.output is not None else None
+    _, lines = export_as(loaded, output, config.format, wish, uint8=config.uint8)
+    for line in lines:
+        terminal().print(line, soft_wrap=True)

@@ -100,7 +100,8 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         ("channels_last", "convert", "flip", "fused", "lossless", "noise_at_test", "overwrite",
-         "paired", "picture", "shell", "trusted", "truth"),
+         "paired", "half", "picture",
+         "shell", "trusted", "truth", "uint8"),
         FLAG,
     ),
     **dict.fromkeys(
@@ -119,8 +120,8 @@ KINDS: dict[str, Kind] = {
     "target": SIGN,
 }  # fmt: skip
 NEEDED = {
-    "seed", "tile", "overlap", "overwrite", "picture", "lr", "batch_size", "width", "device",
-    "runs", "address", "outputs", "port",
+    "seed", "tile", "overlap", "overwrite", "picture", "half", "uint8", "lr", "batch_size",
+    "width", "device", "runs", "address", "outputs", "port",
 }  # fmt: skip
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
 OURS = ("ganforge.", "torch.", "lightning.")

@@ -89,7 +89,7 @@ class Pix2Pix(Translator):
         with evaluating(self), torch.no_grad():
             for part in network.modules():
                 part.training = isinstance(part, nn.Dropout)
-            return to_uint8(self._padded(network, to_float(images.to(self.device))))
+            return to_uint8(self.padded(network, to_float(images.to(self.device))))
 
     def panels(self, a: Tensor, b: Tensor) -> dict[str, dict[str, Tensor]]:
         """Pictures of uint8 images, a named column each."""

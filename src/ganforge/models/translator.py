@@ -22,6 +22,7 @@ class Translator(AdversarialModule):
 
     translators: dict[str, str]
     batch_keys: ClassVar[tuple[str, ...]] = ("a", "b")
+    noise_at_test: bool = False  # whether the same image gives another translation each time
     usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
 
     def generators(self) -> dict[str, str]:
@@ -35,7 +36,7 @@ class Translator(AdversarialModule):
         cropped again.
         """
         with evaluating(self), torch.no_grad():
-            return to_uint8(self._padded(self.network(direction), to_float(images.to(self.device))))
+            return to_uint8(self.padded(self.network(direction), to_float(images.to(self.device))))
 
     def input_shape(self, direction: str, data: Mapping[str, Any]) -> tuple[int, ...]:
         """``C×H×W`` of what ``translate`` takes, by the settings of the training data."""
@@ -65,7 +66,8 @@ class Translator(AdversarialModule):
                 yield (to_float(piece.to(self.device)),)
 
     @staticmethod
-    def _padded(network: nn.Module, images: Tensor) -> Tensor:
+    def padded(network: nn.Module, images: Tensor) -> Tensor:
+        """A network's answer to float images of any height and width."""
         height, width = images.shape[-2:]
         down, right = (
             max(network.smallest - side, -side % network.multiple) for side in (height, width)

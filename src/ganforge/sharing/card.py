@@ -1,11 +1,13 @@
 """The README of a bundle: what the model is, how it was measured, how to draw from it."""
 
 import json
+import math
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ganforge import __version__
 from ganforge.metrics.protocol import Score
@@ -22,23 +24,35 @@ CONSENT = (
 )
 
 
+KNOWN_LICENSES = (
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
+    "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "agpl-3.0", "unlicense",
+)  # fmt: skip
+"""Identifiers of licences that the Hugging Face hub takes."""
+
+
 @dataclass(frozen=True)
 class Card:
-    """What a model card is written from; ``pictures`` maps files to what they show."""
+    """What a model card is written from; ``pictures`` maps files to what they show.
+
+    ``place`` is what a user says in place of a run, ``half`` whether the weights were rounded.
+    """
 
     loaded: LoadedRun
     name: str
     pictures: dict[str, str]
     license: str | None
-    folder: Path
+    place: str
+    half: bool = False
 
 
 def model_card(card: Card) -> str:
-    """Markdown, with every score beside its protocol."""
+    """Markdown behind YAML that model hubs read, with every score beside its protocol."""
     pictures = [f"![{shows}]({file})\n\n{shows}.\n" for file, shows in card.pictures.items()]
     parts = [
+        f"---\n{yaml.safe_dump(_front_matter(card), sort_keys=False, allow_unicode=True)}---\n",
         f"# {card.name}\n",
-        f"{_summary(card.loaded)}\n",
+        f"{_summary(card)}\n",
         *pictures,
         f"## Scores\n\n{_scores(card.loaded)}\n",
         f"## Use\n\n{_use(card)}\n",
@@ -51,7 +65,38 @@ def model_card(card: Card) -> str:
     return "\n".join(parts)
 
 
-def _summary(loaded: LoadedRun) -> str:
+def _front_matter(card: Card) -> dict[str, Any]:
+    """What hubs sort models by, and their scores as a leaderboard reads them."""
+    loaded, scores = card.loaded, list(read_scores(card.loaded))
+    translates = isinstance(loaded.module, Translator)
+    task = "image-to-image" if translates else "unconditional-image-generation"
+    data = {"name": loaded.config.data.name, "type": loaded.config.data.name}
+    metrics = [
+        {"type": score.metric, "value": score.value, "name": score.name}
+        for score in scores
+        if math.isfinite(score.value)
+    ]
+    results = [{"task": {"type": task}, "dataset": data, "metrics": metrics}]
+    return {
+        "library_name": "ganforge",
+        "pipeline_tag": task,
+        "tags": ["ganforge", "gan", "pytorch"],
+        **license_keys(card.license),
+        **({"model-index": [{"name": card.name, "results": results}]} if metrics else {}),
+    }
+
+
+def license_keys(terms: str | None) -> dict[str, str]:
+    """A licence that hubs know by its identifier, or one that they do not."""
+    if terms is None:
+        return {}
+    if terms.lower() in KNOWN_LICENSES:
+        return {"license": terms.lower()}
+    return {"license": "other", "license_name": terms}
+
+
+def _summary(card: Card) -> str:
+    loaded = card.loaded
     module, config = loaded.module, loaded.config
     shape = "×".join(map(str, config.data.shape))
     rows = [
@@ -60,6 +105,8 @@ def _summary(loaded: LoadedRun) -> str:
     ]
     what = f"`{type(module).__name__}` trained with ganforge on `{config.data.name}`"
     weights = "averaged (EMA)" if loaded.ema else "last, not averaged"
+    if card.half:
+        weights += "; rounded to 16-bit floats, which changes pixels by at most one level of 255"
     return "\n".join(
         [
             f"A {what}, {shape}.\n",
@@ -101,22 +148,25 @@ def read_scores(loaded: LoadedRun) -> Iterable[Score]:
 
 
 def _use(card: Card) -> str:
-    run = shlex.quote(f"run={card.folder}")
-    if isinstance(card.loaded.module, RegionTranslator):
-        commands = [f"ganforge {card.loaded.module.usage.format(run=card.folder)}"]
-        note = CONSENT
-    elif isinstance(card.loaded.module, Translator):
-        ways = " or ".join(card.loaded.module.translators)
-        commands = [
-            f"ganforge translate {run} input=FOLDER output=FOLDER "
-            f"direction={next(iter(card.loaded.module.translators))}"
-        ]
-        note = f"Directions: {ways}."
+    run, module = shlex.quote(f"run={card.place}"), card.loaded.module
+    opened = f'import ganforge as gf\n\nm = gf.load("{card.place}")\n'
+    note = "A seed names its picture: the same seed draws the same one."
+    if isinstance(module, RegionTranslator):
+        commands, note = [f"ganforge {module.usage.format(run=card.place)}"], CONSENT
+        python = ""
+    elif isinstance(module, Translator):
+        ways = list(module.translators)
+        commands = [f"ganforge translate {run} input=FOLDER output=FOLDER direction={ways[0]}"]
+        note = f"Directions: {' or '.join(ways)}."
+        python = f'{opened}made = m.translate(images, "{ways[0]}")  # uint8 N×C×H×W of any size'
     else:
         commands = [f"ganforge generate {run} n=16 seed=7", f"ganforge explore {run}"]
-        note = "A seed names its picture: the same seed draws the same one."
-    block = "\n".join([*commands, f"ganforge evaluate {run}"])
-    return f"```bash\n{block}\n```\n\n{note}"
+        python = f"{opened}images = m.sample(16, seed=7)  # uint8 N×C×H×W"
+    shell = "\n".join(["pip install ganforge", *commands, f"ganforge evaluate {run}"])
+    blocks = [f"```bash\n{shell}\n```"]
+    if python:
+        blocks.append(f"```python\n{python}\n```")
+    return "\n\n".join([*blocks, note])
 
 
 def _data(config: Any) -> str:

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,18 @@ from ganforge.config.build import build_bundled
 from ganforge.config.trusted import PLACES, refuse_untrusted
 from ganforge.models.latent import LatentModel
 from ganforge.models.translator import Translator
-from ganforge.sharing.card import Card, model_card
-from ganforge.trained.bundle import CARD, CONFIG, PICTURES, WEIGHTS, Bundle, write_bundle
+from ganforge.scoring.records import write_scores
+from ganforge.sharing.card import Card, model_card, read_scores
+from ganforge.trained.bundle import (
+    CARD,
+    CONFIG,
+    PICTURES,
+    SCORES,
+    WEIGHTS,
+    Bundle,
+    read_facts,
+    write_bundle,
+)
 from ganforge.trained.latents import of_seeds
 from ganforge.trained.load import LoadedRun, load_bundle, need_latents
 from ganforge.utils.errors import UserError
@@ -22,15 +34,19 @@ from ganforge.utils.folders import atomic_folder
 from ganforge.utils.images import grid, save_image
 
 SAMPLES = 32
+BUNDLE = (CONFIG, WEIGHTS, CARD, SCORES, PICTURES)
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Refuse to touch what is there, unless it is a bundle and may be replaced."""
+def check_output(output: Path, overwrite: bool, parts: Collection[str]) -> None:
+    """Refuse to touch what is there, unless it is a bundle and may be replaced.
+
+    ``parts`` are names, or patterns of names, of what a former one consists of.
+    """
     if not output.exists() and not output.is_symlink():
         return
     if not output.is_dir() or output.is_symlink():
         raise UserError(f"output={output} is no folder: choose another name")
-    foreign = [p.name for p in output.iterdir() if not _of_bundle(p)]
+    foreign = [p.name for p in output.iterdir() if not any(p.match(part) for part in parts)]
     if foreign:
         raise UserError(
             f"output={output} holds what is no part of a bundle ({sorted(foreign)[0]}): choose "
@@ -42,42 +58,82 @@ def _check_output(output: Path, overwrite: bool) -> None:
         )
 
 
-def export(
-    loaded: LoadedRun,
-    output: Path,
-    *,
-    overwrite: bool = False,
-    picture: bool = True,
-    terms: str | None = None,
-) -> list[str]:
-    """Write a bundle and return its files; it appears only when it gives the run's pictures.
+@dataclass(frozen=True)
+class Wish:
+    """How an export is wished for: ``license`` is told by it, ``half`` rounds to 16-bit floats."""
 
-    ``terms`` is the licence on the model card.
-    """
+    overwrite: bool = False
+    picture: bool = True
+    license: str | None = None
+    half: bool = False
+
+
+def export(loaded: LoadedRun, output: Path, wish: Wish) -> list[str]:
+    """Write a bundle and return its files; it appears only when it gives the run's pictures."""
     if loaded.bundle:
         raise UserError(f"{loaded.run.folder} is a bundle already: copy the folder")
-    if not isinstance(loaded.module, Translator):
-        need_latents(loaded)
     output = output.expanduser()
-    _check_output(output, overwrite)
-    parts = portable(loaded)
+    check_output(output, wish.overwrite, BUNDLE)
     with atomic_folder(output) as folder:
-        skeleton = build_bundled(parts.model)
-        state = loaded.module.state_dict()
-        weights = {key: state[key] for key in skeleton.state_dict()}
-        name, step, module = loaded.run.folder.name, loaded.step, loaded.module
-        shares = module.class_shares if isinstance(module, LatentModel) else None
-        bundle = Bundle(parts, weights, step, loaded.ema, loaded.classes, loaded.checkpoint, shares)
-        write_bundle(bundle, folder, name)
-        _check_pictures(loaded, load_bundle(folder, str(module.device)))
-        pictures = write_pictures(loaded, folder) if picture else {}
-        card = Card(loaded, name, pictures, terms, Path(output.name))
-        (folder / CARD).write_text(model_card(card), encoding="utf-8")
-    return [WEIGHTS, CONFIG, CARD, *pictures]
+        return fill(loaded, folder, output.name, wish)
 
 
-def _of_bundle(path: Path) -> bool:
-    return path.name in (CONFIG, WEIGHTS, CARD) or path.match(PICTURES)
+def fill(loaded: LoadedRun, folder: Path, place: str, wish: Wish) -> list[str]:
+    """Put a bundle of a run, or a copy of a bundle, into a folder; returns the files.
+
+    Its card says how to use it from ``place``.
+    """
+    if loaded.bundle:
+        given = (wish.license is not None, not wish.picture, wish.half)
+        if any(given):
+            raise UserError(
+                f"{loaded.run.folder} is a bundle, which says of itself what it is: license, "
+                "picture and half are chosen when a run is exported"
+            )
+        kept = [file for file in loaded.run.folder.iterdir() if _kept(file)]
+        for file in kept:
+            shutil.copyfile(file, folder / file.name)
+        pictures = _told(loaded, sorted(file.name for file in kept if file.match(PICTURES)))
+        terms = read_facts(folder / CONFIG).get("license")
+    else:
+        _write(loaded, folder, wish)
+        pictures = write_pictures(loaded, folder) if wish.picture else {}
+        scores = [score.of_run(loaded.run.folder.name) for score in read_scores(loaded)]
+        if scores:
+            write_scores(scores, folder, str(folder / SCORES))
+        terms = wish.license
+    shown = Card(loaded, _name(loaded), pictures, terms, place, wish.half)
+    (folder / CARD).write_text(model_card(shown), encoding="utf-8")
+    others = [name for name in (SCORES,) if (folder / name).is_file()]
+    return [WEIGHTS, CONFIG, CARD, *others, *pictures]
+
+
+def _name(loaded: LoadedRun) -> str:
+    return loaded.run.folder.name
+
+
+def _write(loaded: LoadedRun, folder: Path, wish: Wish) -> None:
+    """Weights and configuration of a run, checked by what they draw."""
+    module = loaded.module
+    if not isinstance(module, Translator):
+        need_latents(loaded)
+    parts = portable(loaded)
+    skeleton, state = build_bundled(parts.model), module.state_dict()
+    weights = {key: state[key] for key in skeleton.state_dict()}
+    if wish.half:
+        weights = {k: w.half() if w.is_floating_point() else w for k, w in weights.items()}
+    bundle = Bundle(
+        parts, weights, loaded.step, loaded.ema, loaded.classes, loaded.checkpoint,
+        module.class_shares if isinstance(module, LatentModel) else None, wish.license,
+    )  # fmt: skip
+    write_bundle(bundle, folder, _name(loaded))
+    _check_pictures(loaded, load_bundle(folder, str(module.device)), levels=int(wish.half))
+
+
+def _kept(path: Path) -> bool:
+    """Whether a copy of a bundle has a file: of a foreign one nothing that it merely points to."""
+    shown = path.name == SCORES or path.match(PICTURES)
+    return path.name in (CONFIG, WEIGHTS) or (shown and path.is_file() and not path.is_symlink())
 
 
 def portable(loaded: LoadedRun) -> DictConfig:
@@ -125,9 +181,15 @@ def probe(loaded: LoadedRun) -> list[Tensor]:
     return pictures
 
 
-def _check_pictures(loaded: LoadedRun, bundle: LoadedRun) -> None:
+def _check_pictures(loaded: LoadedRun, bundle: LoadedRun, levels: int) -> None:
     pairs = zip(probe(loaded), probe(bundle), strict=True)
-    if not all(torch.equal(ours, theirs) for ours, theirs in pairs):
+    apart = max((ours.int() - theirs.int()).abs().max().item() for ours, theirs in pairs)
+    if levels and apart > levels:
+        raise UserError(
+            f"{loaded.run.folder} does not bear half=true: pictures would change by {apart} of 255 "
+            "levels; leave half out"
+        )
+    if apart > levels:
         raise UserError(
             f"{loaded.run.folder} cannot be a bundle: its {type(loaded.module).__name__} makes "
             "other pictures without the parts that only training needs"
@@ -140,7 +202,7 @@ def write_pictures(loaded: LoadedRun, folder: Path) -> dict[str, str]:
         images = of_seeds(loaded.module, range(SAMPLES))
         scale = max(1, 512 // (images.shape[-1] * 8))
         save_image(grid(images, 8, scale=scale), folder / "samples.png")
-        return {"samples.png": f"seeds 0 to {SAMPLES - 1}, not chosen"}
+        return _told(loaded, ["samples.png"])
     shows = {}
     for way in loaded.module.translators:
         # Training has drawn test images with the averaged weights; its data may be gone by now.
@@ -150,5 +212,14 @@ def write_pictures(loaded: LoadedRun, folder: Path) -> dict[str, str]:
         if near is not None:
             name = f"samples_{way}.png"
             shutil.copyfile(steps[near], folder / name)
-            shows[name] = f"{way}: test images and their translations, drawn at step {near}"
+            told = _told(loaded, [name])[name]
+            shows[name] = f"{told}, drawn at step {near}"
     return shows
+
+
+def _told(loaded: LoadedRun, names: Iterable[str]) -> dict[str, str]:
+    """What each picture of a bundle shows."""
+    if not isinstance(loaded.module, Translator):
+        return dict.fromkeys(names, f"seeds 0 to {SAMPLES - 1}, not chosen")
+    ways = {name: name.removeprefix("samples_").removesuffix(".png") for name in names}
+    return {name: f"{way}: test images and their translations" for name, way in ways.items()}

@@ -18,6 +18,7 @@ from ganforge.utils.files import file_sha256, read_small, write_json
 
 FORMAT, VERSION = "ganforge-bundle", 1
 CONFIG, WEIGHTS, CARD, PICTURES = "config.json", "model.safetensors", "README.md", "samples*.png"
+SCORES = "scores.json"
 LARGEST_CONFIG = 1 << 20  # bytes
 
 
@@ -26,7 +27,8 @@ class Bundle:
     """What a bundle holds: the parts of a configuration, tensors by name, and where from.
 
     ``classes`` are the names of a conditional model's classes, ``class_shares`` how frequent they
-    were in its data, ``checkpoint`` the name of the run's checkpoint that the weights were in.
+    were in its data, ``checkpoint`` the name of the run's checkpoint that the weights were in,
+    ``license`` what its maker says of the weights.
     """
 
     config: DictConfig
@@ -36,6 +38,7 @@ class Bundle:
     classes: list[str] | None = None
     checkpoint: str = ""
     class_shares: list[float] | None = None
+    license: str | None = None
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -61,6 +64,7 @@ def write_bundle(bundle: Bundle, folder: Path, name: str) -> None:
         "weights": {"file": WEIGHTS, "sha256": file_sha256(folder / WEIGHTS)},
         **({"classes": bundle.classes} if bundle.classes else {}),
         **({"class_shares": bundle.class_shares} if bundle.class_shares else {}),
+        **({"license": bundle.license} if bundle.license else {}),
         **plain,
     }
     write_json(facts, folder / CONFIG)
@@ -76,7 +80,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     _fill_places(config)
     classes, checkpoint = facts.get("classes"), facts.get("checkpoint", "")
     step, ema, shares = facts["step"], facts["averaged_weights"], facts.get("class_shares")
-    return Bundle(config, weights, step, ema, classes, checkpoint, shares)
+    terms = facts.get("license")
+    return Bundle(config, weights, step, ema, classes, checkpoint, shares, terms)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -123,6 +128,7 @@ def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
         "averaged_weights": isinstance(facts.get("averaged_weights"), bool),
         "checkpoint": isinstance(facts.get("checkpoint", ""), str),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
+        "license": isinstance(facts.get("license", ""), str),
         "class_shares": shares is None or _are_shares(shares, model),
     }
 
