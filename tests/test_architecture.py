@@ -23,7 +23,7 @@ INSIDE = {
     "metrics": {"utils"},
     "latent": {"utils"},
     "models": {"latent", "losses", "networks", "utils"},
-    "callbacks": {"latent", "metrics", "models", "utils"},
+    "callbacks": {"latent", "metrics", "models", "report", "utils"},
     "retouch": {"data", "networks", "utils"},
     "config": {"models", "utils"},
     "report": {"latent", "metrics", "scoring", "utils"},

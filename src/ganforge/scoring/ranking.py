@@ -23,7 +23,7 @@ from ganforge.utils.files import read_small
 from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command
 
-LOGGED = ("latent_walk", "speed")  # callbacks that logger=wandb adds: they change no weight
+LOGGED = ("latent_walk", "speed", "page")  # callbacks that only show: they change no weight
 LARGEST = 64 << 20  # bytes of a file of scores
 STAMP = re.compile(r"-\d{8}-\d{6}$")
 

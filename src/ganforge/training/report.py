@@ -14,6 +14,7 @@ from ganforge.metrics.comparison import NOISE, REAL
 from ganforge.metrics.protocol import Score
 from ganforge.models.translator import Translator
 from ganforge.report.tables import of_others, protocol_line, readings_table, score_table
+from ganforge.report.verdict import going_on, verdict
 from ganforge.utils.runs import Run, by_number
 from ganforge.utils.terminal import command, shown, terminal, typed
 
@@ -28,6 +29,8 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     if scores and scores.history:
         console.print(score_table(_moments(scores)))
         console.print(f"{protocol_line(scores.newest or scores.history[-1])}\n", style="dim")
+        if sentence := verdict(scores.monitored):
+            console.print(f"{sentence}\n", style="bold", soft_wrap=True)
     for reason in scores.left_out if scores else ():
         console.print(f"left out: {reason}", soft_wrap=True)
     theory = callback_of(trainer, TheoryFigure)
@@ -43,9 +46,13 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
 def _next_commands(run: Run, trainer: Trainer, module: LightningModule) -> Iterator[Sequence[str]]:
     """What to try with a finished run, as words of a shell."""
     ganforge, folder = typed("ganforge"), shown(run.folder)
+    if run.page.exists():
+        yield typed("python"), "-m", "webbrowser", shown(run.page)
     if isinstance(history_of(trainer), ImageQuality):
         yield ganforge, "generate", f"run={folder}", "n=64", "seed=7"
         yield ganforge, "evaluate", f"run={folder}", "n=10000"
+    if (scores := history_of(trainer)) and (more := going_on(scores.monitored, folder)):
+        yield ganforge, *more
     if isinstance(module, Translator):
         yield ganforge, "evaluate", f"run={folder}"
         yield ganforge, *(word.format(run=folder) for word in module.usage.split())
@@ -72,6 +79,7 @@ def _results(run: Run) -> Iterable[tuple[str, Path]]:
     """What the run left, in the order in which a user looks."""
     pictures = by_number(run.samples.glob("*.png"))
     candidates = [
+        ("report", run.page),
         ("last pictures", pictures[-1] if pictures else run.samples / "none"),
         ("training as GIF", next(iter(sorted(run.samples.glob("*.gif"))), run.samples / "none")),
         ("best checkpoint", run.checkpoints / "best.ckpt"),

@@ -16,9 +16,10 @@ class Run:
     folder: Path
 
     LEFT: ClassVar[tuple[str, ...]] = (
-        ".hydra", "checkpoints", "csv", "data.json", "diagnosis.jsonl", "evaluations", "health.png",
-        "metrics.jsonl", "model.safetensors", "multirun.yaml", "outcome.json", "samples",
-        "scores.json", "sweep.json", "tensorboard", "wandb", "wandb_id.txt",
+        ".hydra", "checkpoints", "csv", "data.json", "data.png", "diagnosis.jsonl", "evaluations",
+        "health.png", "metrics.jsonl", "model.safetensors", "multirun.yaml", "outcome.json",
+        "report.html", "samples", "scores.json", "sweep.json", "tensorboard", "wandb",
+        "wandb_id.txt",
     )  # fmt: skip
     """Names of what runs, sweeps and bundles leave: where one is, no other run may begin."""
 
@@ -56,6 +57,16 @@ class Run:
     def outcome(self) -> Path:
         """What the run is ranked by in a sweep, or the error that ended it."""
         return self.folder / "outcome.json"
+
+    @property
+    def page(self) -> Path:
+        """The whole run on one page."""
+        return self.folder / "report.html"
+
+    @property
+    def real_pictures(self) -> Path:
+        """Some of the images that the run is trained on."""
+        return self.folder / "data.png"
 
     def checkpoint(self, which: str) -> Path:
         """Path of checkpoint ``best`` or ``last``; ``best`` falls back to ``last``.
