@@ -54,7 +54,7 @@ INSIDE = {
     }
     | {"utils"},
     "lab": {"api", "config", "data", "latent", "metrics", "models", "report", "retouch"}
-    | {"scoring", "trained", "utils"},
+    | {"scoring", "trained", "training", "utils"},
     "commands": {
         "api",
         "config",

@@ -14,8 +14,12 @@ import pytest
 import torch
 
 from ganforge.api.directions import digest
-from ganforge.trained.load import load_run
+from ganforge.api.models import opened
+from ganforge.config.build import build
+from ganforge.trained.load import LoadedRun, load_run
 from ganforge.utils.files import write_json
+from ganforge.utils.runs import Run
+from helpers import composed
 
 BEFORE = Path(__file__).parents[1] / "trained" / "before_the_rooms"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -76,12 +80,31 @@ def keep_directions(run: Path) -> None:
         write_json({"weights": digest(loaded), "methods": methods}, path)
 
 
+TRANSLATOR = [
+    "experiment=cyclegan_avatars", "data.size=32", "model.a_to_b.width=4", "model.a_to_b.blocks=1",
+    "model.critic_a.width=4", "model.critic_a.layers=1",
+]  # fmt: skip
+REGION = ["experiment=eyes_avatars", "model.generator.width=4", "model.discriminator.width=4"]
+
+
+def untrained(overrides: list[str], folder: Path, name: str) -> Path:
+    """A bundle of a model of random weights."""
+    config = composed("train", overrides, folder / f"{name}_run", folder / "data")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = build(config.model).eval()
+    loaded = LoadedRun(Run(folder / f"{name}_run"), config, module, 0, False, None, "last")
+    opened(loaded).export(folder / name, picture=False)
+    return folder / name
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(BEFORE / "run", folder / "outputs" / "faces")
     keep_directions(folder / "outputs" / "faces")
-    shutil.copytree(BEFORE / "bundle", folder / "faces_bundle")
+    untrained(TRANSLATOR, folder / "outputs", "glasses")
+    untrained(REGION, folder / "outputs", "eyes")
     process, port = started(folder)
     try:
         yield Served(folder / "outputs", f"http://127.0.0.1:{port}")

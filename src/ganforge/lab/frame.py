@@ -12,13 +12,15 @@ from nicegui import ui
 
 from ganforge.api.models import Trained, TrainedGenerator, TrainedTranslator
 from ganforge.data.faces import FaceFinder
+from ganforge.lab.instruments import Instruments
 from ganforge.lab.parts import Notice, choice, copy_block, link, make
 from ganforge.lab.recipes import Recipe
 from ganforge.lab.shelf import Shelf
+from ganforge.models.region import RegionTranslator
 from ganforge.utils.errors import GanforgeError, UserError
 
 log = logging.getLogger(__name__)
-GENERATOR = ("samples", "edit")
+GENERATOR = ("samples", "edit", "arithmetic", "walk", "project")
 TITLES = {
     "samples": "Samples",
     "edit": "Edit",
@@ -39,6 +41,11 @@ class Lab:
     finder: Callable[[], FaceFinder]
     data_path: str | None = None
     latents: dict[str, Any] = field(default_factory=dict)  # found by projection, by a name
+    _instruments: dict[int, Instruments] = field(default_factory=dict)
+
+    def instruments(self, model: TrainedGenerator) -> Instruments:
+        """What reads pictures beside a generator; the same for all pages."""
+        return self._instruments.setdefault(id(model), Instruments(model, self.data_path))
 
 
 @dataclass
@@ -51,6 +58,7 @@ class Desk:
     name: str
     notice: Notice
     model: Any = None
+    told: str = ""
 
     def number(self, key: str, otherwise: int, most: int = 2**31) -> int:
         """A whole number of the address; anything else is a UserError."""
@@ -71,10 +79,11 @@ class Desk:
 def pages_of(model: Trained | None) -> tuple[str, ...]:
     """The pages that a model has something for."""
     if isinstance(model, TrainedGenerator):
-        return GENERATOR
+        return (*GENERATOR, "runs")
     if isinstance(model, TrainedTranslator):
-        return ()  # translators have no page yet
-    return ()
+        retouches = isinstance(model.module, RegionTranslator)
+        return ("retouch" if retouches else "translate", "runs")
+    return ("runs",)
 
 
 Build = Callable[[Desk], Awaitable[None]]
@@ -92,7 +101,7 @@ async def open_page(lab: Lab, page: str, request: Request, build: Build) -> None
         desk.name = desk.name or await asyncio.to_thread(lab.shelf.default)
         desk.model = await asyncio.to_thread(lab.shelf.model, desk.name)
     except Exception as error:  # noqa: BLE001 - told on the page
-        sentence = told(error)
+        desk.told = sentence = told(error)
     names = await asyncio.to_thread(lambda: list(lab.shelf.folders()))
     with header:
         _head(desk, names)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ganforge.lab.newest import Newest
 from ganforge.lab.pictures import data_url
 
+MOST_SENT = 60 << 20  # bytes of files at once: less than the guard lets through
 SECONDS = 1.0  # that a browser may take to show a picture before the next one is drawn
 VALUE = "(event) => emit(event.target.value)"
 Handler = Callable[[], Any]
@@ -244,3 +245,57 @@ def strip_of(items: Sequence[Any], make_one: Callable[[Any], Any]) -> Element:
 def download(data: bytes, name: str) -> None:
     """Let the browser save a file."""
     ui.download.content(data, name)
+
+
+def dropzone(
+    words: str, kinds: str, notice: Notice, taken: Callable[[list[Any]], Any], several: bool = False
+) -> Element:
+    """A place for files, chosen or dropped; ``taken`` gets all of them at once, as uploads."""
+    # What receives them is NiceGUI's own; what is seen is a plain input, which keyboards reach.
+    receiver = ui.upload(multiple=several, on_multi_upload=lambda event: taken(event.files))
+    receiver.style("display: none")
+    url = json.dumps(receiver.props["url"])
+    rest = f"{url}, {MOST_SENT}, {json.dumps(several)}, emit"
+    with make("div", "", "drop") as zone:
+        make("span", words)
+        chosen = make(
+            "input", type="file", accept=kinds, aria_label=words, multiple="" if several else None
+        )
+    chosen.on(
+        "change", lambda e: notice.say(str(e.args)),
+        js_handler=f"""async (event) => {{
+            await lab.send([...event.target.files], {rest}); event.target.value = ''; }}""",
+    )  # fmt: skip
+    zone.on(
+        "drop.prevent", lambda e: notice.say(str(e.args)),
+        js_handler=f"""async (event) => {{
+            lab.send(await lab.entries(event.dataTransfer.items), {rest}); }}""",
+    )  # fmt: skip
+    return zone
+
+
+class Wipe:
+    """Two pictures one over the other, and a slider that wipes from one to the other."""
+
+    def __init__(self, name: str) -> None:
+        with make("div", "", "wipe") as self.element:
+            self.before = picture(alt="before")
+            self.after = picture(alt="after", classes="after")
+        slider = make(
+            "input", type="range", min=0, max=100, step=0.5, defaultValue=50, aria_label=name
+        )
+        place = json.dumps(f"#c{self.element.id}")
+        slider.on(
+            "input",
+            js_handler=f"(event) => document.querySelector({place}).style.setProperty('--at', "
+            "event.target.value + '%')",
+        )
+        self.slider = slider
+        self.show("", "")
+
+    def show(self, before: str, after: str) -> None:
+        """Show another pair; nothing where they are empty."""
+        for element, url in ((self.before, before), (self.after, after)):
+            element.props["src"] = url
+        self.element.set_visibility(bool(before))
+        self.slider.set_visibility(bool(before))

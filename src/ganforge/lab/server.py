@@ -11,11 +11,17 @@ from nicegui import app, ui
 from omegaconf import DictConfig
 
 from ganforge.config.build import build
+from ganforge.lab.arithmetic import arithmetic
 from ganforge.lab.edit import edit
 from ganforge.lab.frame import Build, Lab, open_page, pages_of
 from ganforge.lab.guard import KEY, Guard, is_own, new_token
+from ganforge.lab.project import project
+from ganforge.lab.retouch import retouch
+from ganforge.lab.runs import runs
 from ganforge.lab.samples import samples
 from ganforge.lab.shelf import Shelf
+from ganforge.lab.translate import translate
+from ganforge.lab.walk import walk
 from ganforge.trained.bundle import is_bundle
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import find_run
@@ -23,7 +29,16 @@ from ganforge.utils.terminal import shown, terminal
 
 SECONDS = 120  # that a page may take until its first part is there: a model is loaded
 KEPT_MESSAGES = 50  # for a browser that was away: each may hold a picture
-PAGES: dict[str, Build] = {"samples": samples, "edit": edit}
+PAGES: dict[str, Build] = {
+    "samples": samples,
+    "edit": edit,
+    "arithmetic": arithmetic,
+    "walk": walk,
+    "project": project,
+    "translate": translate,
+    "retouch": retouch,
+    "runs": runs,
+}
 
 
 def check(config: DictConfig) -> None:
@@ -76,6 +91,8 @@ def serve(config: DictConfig) -> None:
 def register(lab: Lab) -> None:
     """Make the pages of a lab known to NiceGUI."""
     ui.add_css(Path(__file__).with_name("style.css"), shared=True)
+    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+    ui.add_head_html(f"<script>{script}</script>", shared=True)
 
     @ui.page("/", response_timeout=SECONDS)
     async def start(request: Request) -> RedirectResponse:

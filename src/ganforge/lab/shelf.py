@@ -38,7 +38,10 @@ class Shelf:
         return found
 
     def _runs(self) -> Iterator[Path]:
-        """Runs of the folder, and those one level below, where sweeps have theirs."""
+        """Runs and bundles of the folder, and runs one level below, where sweeps have theirs."""
+        for facts in self.outputs.glob("*/config.json"):
+            if not facts.parent.is_symlink():
+                yield facts.parent.resolve()
         for pattern in ("*", "*/*"):
             for config in self.outputs.glob(f"{pattern}/.hydra/config.yaml"):
                 folder = config.parents[1]
@@ -49,7 +52,7 @@ class Shelf:
         """The model that is shown first; a UserError says how to get one."""
         if self.named is not None:
             return self.named.name
-        able = [n for n, f in self.folders().items() if any(Run(f).checkpoints.glob("*.ckpt"))]
+        able = [name for name, folder in self.folders().items() if _files(folder)]
         latest = (self.outputs / "latest").resolve().name
         if latest in able:
             return latest
@@ -69,7 +72,7 @@ class Shelf:
         folder = self.folder(name)
         with self._lock:
             stamp = _stamp(folder)
-            if self._open.get(name, ((), None))[0] != stamp:
+            if self._open.get(name, (None, None))[0] != stamp:
                 model = load(folder, self.checkpoint, self.device, self.trusted)
                 self._open[name] = (stamp, model)
             return self._open[name][1]
@@ -87,7 +90,12 @@ def _stamp(folder: Path) -> tuple[int, ...]:
     """Tells one state of a model from another; a UserError where the folder is gone."""
     if not folder.is_dir():
         raise UserError(f"{shown(folder)} is gone: it was deleted or moved meanwhile.")
-    files = [*folder.glob("*.safetensors")] if is_bundle(folder) else []
-    files = files or [*Run(folder).checkpoints.glob("*.ckpt")]
-    stats = [(path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(files)]
+    stats = [(path.stat().st_mtime_ns, path.stat().st_size) for path in _files(folder)]
     return tuple(number for pair in stats for number in pair)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a model's weights."""
+    if is_bundle(folder):
+        return sorted(folder.glob("*.safetensors"))
+    return sorted(Run(folder).checkpoints.glob("*.ckpt"))

@@ -71,6 +71,8 @@ class Projection:
     prior_weight: float = 0.1
     shown: int = 8
     frames: int = 30
+    watch: Callable[[int, Tensor], None] | None = None
+    """Is told of every kept step, and of the latents it has reached."""
 
     def __call__(self, space: Space) -> Findings:
         """Search, draw and measure against the best random sample."""
@@ -134,6 +136,8 @@ class Projection:
         for step in range(self.steps):
             if step in kept:
                 history.append(z.detach().clone())
+                if self.watch is not None:
+                    self.watch(step, history[-1])
             loss = objective(space.generator(z), z).sum()
             (z.grad,) = torch.autograd.grad(loss, z)
             optimizer.step()

@@ -152,9 +152,13 @@ def open_image(path: str, size: int, channels: int) -> Tensor:
         image = flatten(open_picture(read_file(Path(path).expanduser())), 3)
     except BROKEN as error:
         raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
+    return with_channels(pil_to_tensor(fitted(image, size))[None], channels)[0]
+
+
+def fitted(image: Image.Image, size: int) -> Image.Image:
+    """A picture's central square, scaled to ``size``."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     # Cropped first: resize(box=...) would look beyond the box at its edges.
     image = image.crop((left, top, left + side, top + side))
-    image = image.resize((size, size), Image.Resampling.LANCZOS)
-    return with_channels(pil_to_tensor(image)[None], channels)[0]
+    return image.resize((size, size), Image.Resampling.LANCZOS)
