@@ -23,7 +23,7 @@ from helpers import composed
 
 BEFORE = Path(__file__).parents[1] / "trained" / "before_the_rooms"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WAIT = 30  # seconds, of a machine that does other things
+WAIT = 120  # seconds, of a machine that does other things
 
 
 class Served:
