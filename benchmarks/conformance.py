@@ -18,7 +18,7 @@ from ganforge.metrics.features import Features, extract
 from ganforge.metrics.inception import CleanResize, InceptionFeatures
 from ganforge.metrics.scorer import Scorer
 from ganforge.metrics.scores import FID, KID, InceptionScore
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.scoring.files import ImageFiles
 
 Told = dict[str, dict[str, float]]
@@ -49,7 +49,7 @@ def random_inception(path: Path) -> Path:
 def of_ganforge(extractor: InceptionFeatures, real: Tensor, fake: Tensor) -> dict[str, float]:
     """Our own way from images to scores."""
     metrics = (FID(), KID(), InceptionScore(), Precision(), Recall())
-    reals = RealImages(lambda: real, len(real), "images", "real")
+    reals = ImageSet(lambda: real, len(real), "images", "real")
     scores = Scorer(extractor, reals, None, metrics, batch_size=16).score(fake)
     return {score.metric: score.value for score in scores}
 

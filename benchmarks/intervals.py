@@ -18,7 +18,7 @@ from ganforge.metrics.comparison import Comparison, Metric
 from ganforge.metrics.coverage import Density, Memorisation, Precision
 from ganforge.metrics.features import Features
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 
 CLASSES = 3
 OF_BOTH = ("kid", "memorisation")  # their intervals count the noise of both samples
@@ -43,7 +43,7 @@ class World:
     def reals(self, seed: int, count: int) -> RealFeatures:
         """Real features with classes."""
         labels = torch.arange(count) % CLASSES
-        images = RealImages(list, count, "", "train", labels=lambda: labels)
+        images = ImageSet(list, count, "", "train", labels=lambda: labels)
         return RealFeatures(Features(self.draw(count, seed), None, labels), images=images)
 
     def sides(self, number: int) -> dict[bool, Comparison]:

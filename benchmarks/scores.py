@@ -23,7 +23,7 @@ from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features
 from ganforge.metrics.scorer import Origin, Scorer
 from ganforge.metrics.scores import FID, KID, InceptionScore
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 
 DIM, CLASSES, SIDE, BATCH = 2048, 1008, 8, 250
 UNIT = 1024 if sys.platform == "linux" else 1  # of ru_maxrss, in bytes
@@ -62,7 +62,7 @@ def noise(count: int, seed: int) -> Iterator[Callable[[], Tensor]]:
 def score(count: int) -> float:
     """FID, KID and Inception Score of two sets with an empty cache; the peak in bytes."""
     fake, real = (
-        RealImages(partial(noise, count, seed), count, str(seed), "noise") for seed in (1, 2)
+        ImageSet(partial(noise, count, seed), count, str(seed), "noise") for seed in (1, 2)
     )
     with tempfile.TemporaryDirectory(prefix="ganforge-bench-") as folder:
         metrics = (FID(), KID(), InceptionScore())

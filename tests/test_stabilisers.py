@@ -72,8 +72,8 @@ def terms_of(config: DictConfig) -> list[Terms]:
     if isinstance(module, GAN):
         real = torch.rand(4, *config.data.shape) * 2 - 1
         labels = None if module.num_classes is None else torch.arange(4) % module.num_classes
-        (play,) = module.plays(real, labels)
-        return [*module._judge([play]), *module._deceive([play])]
+        (batch,) = module.mini_batches(real, labels)
+        return [*module._judge([batch]), *module._deceive([batch])]
     if isinstance(module, RegionTranslator):
         pair = torch.rand(2, 6, 32, 32) * 2 - 1
         critic = module.discriminator

@@ -58,7 +58,7 @@ def run_command(name: str) -> None:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         if multirun and name == "train":  # in a process that needs nothing of what its job imports
             return import_module("ganforge.sweeps.jobs").run_here(config)
-        try:  # what is missing is told before anything heavy is imported
+        try:  # what is missing is reported before anything heavy is imported
             import_module("ganforge.config.checks").check_settings(config)
             command: Callable[[DictConfig], object] = getattr(
                 import_module(f"ganforge.commands.{name}"), name
@@ -183,13 +183,13 @@ def run_train() -> None:
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
     sys.argv[1:] = resumed_arguments(sys.argv[1:])
     import_module("ganforge.config.secrets").refuse_secrets(sys.argv[1:])
-    Sweep.led.clear()
+    Sweep.started.clear()
     error: BaseException | None = None
     try:
         run_command("train")
     except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001 - raised below
         error = caught
-    for sweep in Sweep.led:
+    for sweep in Sweep.started:
         sentence = None
         with telling("the ranking"):
             sentence = import_module("ganforge.sweeps.report").report(sweep)

@@ -257,7 +257,9 @@ def test_a_failing_recording_is_told_and_training_goes_on(tiny_data, tiny_traine
 def test_batches_of_many_shapes_are_played_beyond_a_few_recordings():
     shapes = [(n, *SHAPE) for n in range(1, MOST + 2)]
     played = []
-    module = SimpleNamespace(play=lambda batch: played.append(len(batch["image"])), critiques=1)
+    module = SimpleNamespace(
+        play=lambda batch: played.append(len(batch["image"])), discriminator_calls=1
+    )
     module.modules = lambda: []
     repeater = Repeater(module, TapeRecorder())
     repeater._record = lambda kind, batch: repeater._recordings.update({kind: Known()})

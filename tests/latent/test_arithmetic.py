@@ -21,7 +21,7 @@ def test_shares_are_counted_alone_and_together():
 
 
 def test_of_seeds_the_picture_is_that_of_the_sum(space):
-    findings = Arithmetic([1, 2], [3], [4], shell=False, neighbours=1)(space)
+    findings = Arithmetic([1, 2], [3], [4], rescale=False, neighbours=1)(space)
     z = space.of_seeds([1, 2, 3, 4])
     wanted = space.images((z[:2].mean(0) - z[2] + z[3])[None])[0]
     sheet = findings.pictures["arithmetic"]

@@ -6,7 +6,7 @@ from ganforge.metrics.class_scores import ClassAccuracy, ClassFID
 from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features
 from ganforge.metrics.frechet import frechet_distance, moments
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 from ganforge.metrics.train_cnn import Labelled
 from ganforge.utils.errors import UserError
 
@@ -19,7 +19,7 @@ def labelled(count, means, seed):
 
 
 def compared(real, fake):
-    images = RealImages(lambda: [], len(real), "hash", "train", labels=lambda: real.labels)
+    images = ImageSet(lambda: [], len(real), "hash", "train", labels=lambda: real.labels)
     return Comparison(RealFeatures(real, images=images), fake)
 
 

@@ -4,7 +4,7 @@ import torch
 from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.coverage import Coverage, Density, Memorisation, Precision, Recall
 from ganforge.metrics.features import Features
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 from ganforge.utils.errors import UserError
 from ganforge.utils.neighbours import nearest
 
@@ -50,7 +50,7 @@ def test_a_set_against_itself_is_perfect_and_a_far_one_is_not():
 def test_balls_are_counted_among_as_many_real_images():
     """Neighbourhoods shrink with the number of images: both sides have the same."""
     real, fake = gaussian(300), gaussian(100, 0.8, seed=1)
-    images = RealImages(list, 300, "", "train", seed=5)
+    images = ImageSet(list, 300, "", "train", seed=5)
     sides = Comparison(RealFeatures(real, images=images), fake)
     some = Features(sides.peers(), None)
     assert len(some) == 100
@@ -75,7 +75,7 @@ def test_memorisation_tells_copies_from_new_images():
 
     def measured(fake):
         sets = [
-            RealFeatures(found, None, RealImages(list, len(found), name, name))
+            RealFeatures(found, None, ImageSet(list, len(found), name, name))
             for name, found in (("aa", training), ("bb", held_out))
         ]
         return Memorisation()(Comparison(None, fake, *sets))

@@ -9,7 +9,7 @@ from ganforge.metrics.features import Features
 from ganforge.metrics.legibility import Legibility
 from ganforge.metrics.scorer import Scorer, uniform_noise
 from ganforge.metrics.scores import FID
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 from ganforge.utils.errors import UserError
 
 
@@ -42,7 +42,7 @@ def test_the_attributes_are_those_of_the_classifier():
 def test_beside_scores_stand_real_images_and_noise(tmp_path):
     rng = torch.Generator().manual_seed(0)
     dark = torch.randint(0, 30, (60, 3, 32, 32), generator=rng, dtype=torch.uint8)
-    real = RealImages(lambda: dark[:40], 40, "aa", "train", whole=True)
+    real = ImageSet(lambda: dark[:40], 40, "aa", "train", whole=True)
     extractor = CNNFeatures("avatars")
     scorer = Scorer(extractor, real, tmp_path, [FID(), Legibility()], data="avatars")
     fid, legibility = scorer.score(dark[40:])

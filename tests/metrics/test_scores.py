@@ -11,7 +11,7 @@ from ganforge.metrics.features import Features, extract
 from ganforge.metrics.protocol import refuse_unlike
 from ganforge.metrics.scorer import Origin, Scorer, subject
 from ganforge.metrics.scores import FID, KID, InceptionScore
-from ganforge.metrics.statistics import RealFeatures, RealImages
+from ganforge.metrics.statistics import ImageSet, RealFeatures
 from ganforge.utils.errors import UserError
 
 
@@ -34,7 +34,7 @@ def features(values, logits=None):
 
 @pytest.fixture
 def scorer(extractor, images, tmp_path):
-    real = RealImages(lambda: images(1500, 1), 1500, "hash", "train")
+    real = ImageSet(lambda: images(1500, 1), 1500, "hash", "train")
     return Scorer(extractor, real, tmp_path)
 
 
@@ -159,10 +159,10 @@ def test_kid_is_near_zero_for_equal_distributions_and_grows_with_distance():
 
 
 def test_few_images_leave_a_note_and_no_other_kid(extractor, images, tmp_path):
-    real = RealImages(lambda: images(300, 1), 300, "hash", "train")
+    real = ImageSet(lambda: images(300, 1), 300, "hash", "train")
     fid, kid, _ = Scorer(extractor, real, tmp_path).score(images(250, 2))
     assert (fid.notes, kid.notes) == ((), ())
-    real = RealImages(lambda: images(12, 1), 12, "hash", "train")
+    real = ImageSet(lambda: images(12, 1), 12, "hash", "train")
     fid = Scorer(extractor, real, tmp_path, metrics=(FID(),)).score(images(250, 2))[0]
     assert "12 images for 12 features" in fid.notes[0]
 
@@ -190,7 +190,7 @@ def test_kid_is_the_mean_over_all_pairs():
 
 
 def test_kid_looks_at_so_many_real_images_and_says_how_many(images, extractor):
-    real = RealImages(lambda: images(400, 1), 400, "hash", "train", seed=3)
+    real = ImageSet(lambda: images(400, 1), 400, "hash", "train", seed=3)
     metrics = (FID(), KID(most_real=150), Precision())
     fid, kid, precision = Scorer(extractor, real, metrics=metrics).score(images(100, 2))
     assert [score.protocol.n_real for score in (fid, kid, precision)] == [400, 150, 100]
@@ -198,7 +198,7 @@ def test_kid_looks_at_so_many_real_images_and_says_how_many(images, extractor):
 
 def test_real_images_stand_beside_every_score(images, extractor):
     """As many real images against the others: noise is far from that, and real images are not."""
-    real = RealImages(lambda: images(900, 1), 900, "hash", "train", seed=3)
+    real = ImageSet(lambda: images(900, 1), 900, "hash", "train", seed=3)
     scorer = Scorer(extractor, real, metrics=(FID(4), KID(), Precision(), InceptionScore()))
     noise = scorer.score(images(300, 2, high=100))
     other = scorer.score(images(300, 5))
@@ -279,7 +279,7 @@ class Fails:
 )
 def test_a_metric_that_fails_loses_no_other(error, scorer, images):
     scorer.metrics = (Fails(error), FID())
-    fakes = RealImages(lambda: images(30, 2), 30, "", "fake")
+    fakes = ImageSet(lambda: images(30, 2), 30, "", "fake")
     (fid,), (told,) = scorer.attempt(fakes, Origin())
     assert fid.metric == "fid"
     assert told.startswith("broken failed (")

@@ -6,13 +6,13 @@ from threading import Barrier
 import pytest
 import torch
 
-from ganforge.metrics.statistics import RealImages, real_features
+from ganforge.metrics.statistics import ImageSet, real_features
 from ganforge.utils.errors import UserError
 
 
 @pytest.fixture
 def real(images):
-    return RealImages(lambda: images(100, 1), 100, "hash", "train", seed=5)
+    return ImageSet(lambda: images(100, 1), 100, "hash", "train", seed=5)
 
 
 def cached(tmp_path):

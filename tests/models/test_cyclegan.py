@@ -363,7 +363,7 @@ def test_l1_alone_leaves_the_critic_out(tiny_trainer):
         assert_same(weights(module, ["discriminator"]), before, rtol=0, atol=0)
         results.append(weights(module, ["generator"]))
     assert_same(*results, rtol=0, atol=0)
-    assert module.critiques == 0
+    assert module.discriminator_calls == 0
 
 
 def test_colours_are_changed_in_each_image_of_a_pair(tiny_trainer):

@@ -72,13 +72,13 @@ class ADA(nn.Module):
             self.signs.zero_()
         return {"augment_p": self.p.clone()}
 
-    def routine(self, critiques: int) -> tuple[bool, ...]:
+    def graph_key(self, calls: int) -> tuple[bool, ...]:
         """After which of the next updates p moves: what a recorded step depends on."""
-        return tuple((self._updates + i + 1) % self.interval == 0 for i in range(critiques))
+        return tuple((self._updates + i + 1) % self.interval == 0 for i in range(calls))
 
-    def repeated(self, critiques: int) -> None:
+    def advance(self, calls: int) -> None:
         """Count updates that a recorded step did."""
-        self._updates += critiques
+        self._updates += calls
 
     def get_extra_state(self) -> dict[str, int]:
         """How many updates there were."""

@@ -40,11 +40,11 @@ class InstanceNoise(nn.Module):
         self._images = min(self._images + len(verdicts) * ranks, math.ceil(1000 * self.kimg))
         return {"noise_std": verdicts.new_full((), self.sigma, dtype=torch.float32)}
 
-    def routine(self, critiques: int) -> str | None:  # noqa: ARG002
+    def graph_key(self, calls: int) -> str | None:  # noqa: ARG002
         """A recorded step holds one deviation: it can be repeated once the noise is gone."""
         return None if self.sigma else "gone"
 
-    def repeated(self, critiques: int) -> None:
+    def advance(self, calls: int) -> None:
         """Nothing is left to count."""
 
     def get_extra_state(self) -> dict[str, int]:

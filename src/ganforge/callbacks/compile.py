@@ -39,8 +39,8 @@ class Compile(Callback):
         names = [known[id(network)] for network in (*generators, *critics)]
         if name not in names:
             raise UserError(
-                f"callbacks.compile.networks names {name!r}, which this model has not: "
-                f"choose of {', '.join(names)}"
+                f"callbacks.compile.networks names {name!r}, which this model does not have: "
+                f"choose from {', '.join(names)}"
             )
         penalties = list(module.objective.regularizers)
         if penalties and any(getattr(module, name) is critic for critic in critics):

@@ -2,7 +2,7 @@
 
 A CUDA graph repeats the kernels of a step on the same memory, without Python between them. So what
 Python decides or counts in a step has to be the same each time, or is done beside the graph: the
-batch and the rates are copied in, host counters are moved by ``repeated``, steps are counted and
+batch and the rates are copied in, host counters are moved by ``advance``, steps are counted and
 reported by hand.
 """
 
@@ -86,7 +86,7 @@ class Repeater:
         else:
             self._recordings[kind].repeat(batch)
             for part in self._counting:
-                part.repeated(self._module.critiques)
+                part.advance(self._module.discriminator_calls)
 
     @property
     def recordings(self) -> int:
@@ -95,8 +95,8 @@ class Repeater:
 
     def _kind(self, batch: Batch) -> Hashable | None:
         shapes = tuple((name, value.shape, value.dtype) for name, value in batch.items())
-        routines = tuple(routine(part, self._module.critiques) for part in self._counting)
-        return None if None in routines else (shapes, routines)
+        keys = tuple(graph_key(part, self._module.discriminator_calls) for part in self._counting)
+        return None if None in keys else (shapes, keys)
 
     def _record(self, kind: Hashable, batch: Batch) -> None:
         counters = {part: part.get_extra_state() for part in self._counting}
@@ -178,9 +178,9 @@ def counting(module: nn.Module) -> list[nn.Module]:
     ]
 
 
-def routine(part: nn.Module, critiques: int) -> Hashable | None:
-    """What the host decides for ``part`` in the next ``critiques``; None where nobody can tell."""
-    return part.routine(critiques) if hasattr(part, "routine") else None
+def graph_key(part: nn.Module, calls: int) -> Hashable | None:
+    """What the host decides for ``part`` in the next ``calls``; None where nobody can tell."""
+    return part.graph_key(calls) if hasattr(part, "graph_key") else None
 
 
 def obstacle(module: LightningModule, optimizers: list[Optimizer], ranks: int) -> str | None:

@@ -19,7 +19,7 @@ from ganforge.metrics.pairs import L1, measure_pairs
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import Origin, Scorer, library_versions
 from ganforge.metrics.sets import targets
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.utils.ranks import shared_buffers
 from ganforge.utils.seeds import number
 
@@ -138,7 +138,7 @@ class TranslationQuality(TranslationScore):
                 device=module.device,
                 tied=data.pairs_in(SPLIT),
             )
-        fakes = RealImages(
+        fakes = ImageSet(
             lambda: self.translations(trainer, module, origin.direction),
             len(self._images(trainer, origin.direction[0])),
             data_hash="",

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ganforge.callbacks.wandb_rows import rows
 from ganforge.utils.files import atomic_path
 from ganforge.utils.records import read_records
-from ganforge.utils.terminal import shown
+from ganforge.utils.terminal import relative_path
 
 COUNTERS = {"step", "kimg", "epoch"}
 ANSWER_SECONDS, INIT_SECONDS, FINISH_SECONDS = 5.0, 30.0, 300.0
@@ -171,7 +171,7 @@ def _tell_offline(reason: str, folder: Path) -> None:
     reason = " ".join(reason.split())[:200]
     print(
         f"ganforge: W&B is offline ({reason}); later: "
-        f"wandb sync {shlex.quote(shown(folder))}/wandb/offline-run-*",
+        f"wandb sync {shlex.quote(relative_path(folder))}/wandb/offline-run-*",
         file=sys.stderr,
     )
 

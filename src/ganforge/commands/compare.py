@@ -12,7 +12,7 @@ from ganforge.scoring.page import section, write_page
 from ganforge.scoring.ranking import common_measure, rank, read_scored
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import find_run
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 
 def compare(config: DictConfig) -> None:
@@ -31,11 +31,15 @@ def compare(config: DictConfig) -> None:
         console.print(details_table(entries, measure))
     for entry in entries:
         if entry.picture:
-            console.print(f"samples of {entry.name}: {shown(entry.picture)}", soft_wrap=True)
+            console.print(
+                f"samples of {entry.name}: {relative_path(entry.picture)}", soft_wrap=True
+            )
     if config.output is not None:
         protocol = ranking_line(runs[0].scores[measure])
         write_page("Comparison", [section(entries, measure.name, protocol)], Path(config.output))
-        console.print(f"pictures beside the scores: {shown(Path(config.output))}", soft_wrap=True)
+        console.print(
+            f"pictures beside the scores: {relative_path(Path(config.output))}", soft_wrap=True
+        )
     for note in _hidden(runs, shown_measures(entries, measure)):
         console.print(note, soft_wrap=True)
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import write_json
-from ganforge.utils.terminal import shown
+from ganforge.utils.terminal import relative_path
 
 ADVICE = "or write the workspace to a file with output=FILE"
 
@@ -38,7 +38,7 @@ def dashboard(config: DictConfig) -> None:
     )
     if config.output:
         write_json(as_json(workspace), config.output)
-        print(f"workspace  {shown(Path(config.output))}")
+        print(f"workspace  {relative_path(Path(config.output))}")
         return
     try:
         workspace.save()

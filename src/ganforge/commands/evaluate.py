@@ -23,7 +23,7 @@ from ganforge.trained.load import LoadedRun, build_data, load_run, pick_device
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import save_image
 from ganforge.utils.ranks import world
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # of a translator
 
@@ -103,11 +103,11 @@ def _evaluate_images(config: DictConfig, spec: str, device: str) -> None:
     step = f", checkpoint of step {scores[0].step}" if fake.loaded else ""
     print_scores(console, f"{fake.name} against {real.name}{step}", scores)
     print_notes(console, scores, left_out)
-    console.print(f"written to {shown(path)}", soft_wrap=True)
+    console.print(f"written to {relative_path(path)}", soft_wrap=True)
     if copies is not None:
         picture = path.with_name(f"{path.stem}_nearest.png")
         save_image(copies, picture)
-        console.print(f"nearest to training images: {shown(picture)}", soft_wrap=True)
+        console.print(f"nearest to training images: {relative_path(picture)}", soft_wrap=True)
 
 
 def _sources(
@@ -153,7 +153,7 @@ def _evaluate_translation(config: DictConfig, loaded: LoadedRun) -> None:
     print_notes(console, records, notes, "note")
     if world()[0] == 0:
         path = write_scores(records, loaded.place("evaluations"), config.output)
-        console.print(f"written to {shown(path)}", soft_wrap=True)
+        console.print(f"written to {relative_path(path)}", soft_wrap=True)
 
 
 def _evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
@@ -165,7 +165,7 @@ def _evaluate_region(config: DictConfig, loaded: LoadedRun) -> None:
     console, title = terminal(), f"{loaded.run.folder.name}, checkpoint of step {loaded.step}"
     print_region(console, title, found)
     path = write_scores(found.records, loaded.place("evaluations"), config.output)
-    console.print(f"written to {shown(path)}", soft_wrap=True)
+    console.print(f"written to {relative_path(path)}", soft_wrap=True)
 
 
 def _data_dir(config: DictConfig) -> Path:

@@ -10,7 +10,7 @@ from ganforge.report.findings import check_film
 from ganforge.trained.latents import class_number
 from ganforge.trained.load import load_run, need_latents
 from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 
 def explore(config: DictConfig) -> None:
@@ -35,4 +35,4 @@ def explore(config: DictConfig) -> None:
     files, console = found.save(folder, config.film), terminal()
     for line in found.lines:
         console.print(line, soft_wrap=True)
-    console.print(f"{', '.join(files)} in {shown(folder)}", soft_wrap=True)
+    console.print(f"{', '.join(files)} in {relative_path(folder)}", soft_wrap=True)

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganforge.api.models import CHUNK, TrainedGenerator, check_request
 from ganforge.trained.load import load_run, need_latents
 from ganforge.utils.images import grid, save_image
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 
 def _sheet(folder: Path, seed: int, count: int) -> Path:
@@ -41,7 +41,7 @@ def generate(config: DictConfig) -> None:
             sheet = _sheet(folder, seed, count)
             save_image(grid(images, min(8, count), scale=scale), sheet)
     terminal().print(
-        f"{config.n} images of step {loaded.step} in {shown(folder)}, the first "
-        f"{min(CHUNK, config.n)} side by side in {shown(sheet)}",
+        f"{config.n} images of step {loaded.step} in {relative_path(folder)}, the first "
+        f"{min(CHUNK, config.n)} side by side in {relative_path(sheet)}",
         soft_wrap=True,
     )

@@ -7,14 +7,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ganforge.commands.compare import wanted
-from ganforge.metrics.protocol import Measure, Score, told
+from ganforge.metrics.protocol import Measure, Score, describe_differences
 from ganforge.report.rankings import ranking_table
 from ganforge.report.tables import ranking_line
 from ganforge.scoring.page import note, section, write_page
 from ganforge.scoring.ranking import Scored, boards, common_measure, rank, read_scored
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import Run, by_number
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 
 def leaderboard(config: DictConfig) -> None:
@@ -38,7 +38,7 @@ def leaderboard(config: DictConfig) -> None:
         parts.append(note(line))
     output = Path(config.output or Path(config.runs[0]) / "leaderboard.html")
     write_page("Leaderboard", parts, output)
-    console.print(f"pictures beside the scores: {shown(output)}", soft_wrap=True)
+    console.print(f"pictures beside the scores: {relative_path(output)}", soft_wrap=True)
 
 
 def _scored(config: DictConfig, console: Console) -> Iterator[Scored]:
@@ -72,4 +72,4 @@ def _apart(groups: Sequence[tuple[Measure, list[Scored]]]) -> Iterator[str]:
 def _difference(first: Score, other: Score) -> str:
     if first.metric != other.metric:
         return "they are different metrics"
-    return told(first.protocol.differences(other.protocol))
+    return describe_differences(first.protocol.differences(other.protocol))

@@ -12,7 +12,7 @@ from ganforge.config.build import build
 from ganforge.data.module import check_whole
 from ganforge.data.packing import pack as write_stream
 from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import command, shown, terminal, typed
+from ganforge.utils.terminal import command, command_name, relative_path, terminal
 
 
 def pack(config: DictConfig) -> None:
@@ -58,5 +58,11 @@ def _report(output: Path, counts: dict[str, int], size: int, channels: int) -> N
     images = ", ".join(f"{count} {split}" for split, count in counts.items())
     console.print(f"Packed {images} images of {channels}×{size}×{size}: {weight / 1e6:.1f} MB")
     shape = [f"data.size={size}", *([f"data.channels={channels}"] if channels != 3 else [])]
-    words = (typed("ganforge"), "train", "data=streaming", f"data.path={shown(output)}", *shape)
+    words = (
+        command_name("ganforge"),
+        "train",
+        "data=streaming",
+        f"data.path={relative_path(output)}",
+        *shape,
+    )
     console.print(f"\nNext\n  {command(*words)}")

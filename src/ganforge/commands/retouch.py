@@ -18,7 +18,7 @@ from ganforge.retouch.work import Retoucher
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import LoadedRun, load_run
 from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 
 def retouch(config: DictConfig) -> None:
@@ -94,7 +94,8 @@ def _samples(config: DictConfig, loaded: LoadedRun) -> np.ndarray:
 def _tell(config: DictConfig, loaded: LoadedRun, what: str, where: Path) -> None:
     marked = "marked as synthetic" if config.marks == "on" else "without a mark"
     terminal().print(
-        f"{what} retouched by step {loaded.step}, {marked}, into {shown(where)}", soft_wrap=True
+        f"{what} retouched by step {loaded.step}, {marked}, into {relative_path(where)}",
+        soft_wrap=True,
     )
 
 

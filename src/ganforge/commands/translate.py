@@ -25,7 +25,7 @@ from ganforge.trained.translate import (
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.images import save_image, save_pages
 from ganforge.utils.seeds import number
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 # The longest side that a format can hold; larger pictures are written as PNG.
 MOST_PIXELS = {".webp": 16383, ".jpg": 65535, ".jpeg": 65535}
@@ -75,7 +75,7 @@ def translate(config: DictConfig) -> None:
         raise DamagedFileError(f"none of {len(names)} files in {source} could be read as an image")
     terminal().print(
         f"{len(names) - len(bad)} of {len(names)} images translated {config.direction} by step "
-        f"{loaded.step} into {shown(output)}",
+        f"{loaded.step} into {relative_path(output)}",
         soft_wrap=True,
     )
 

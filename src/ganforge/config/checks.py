@@ -101,7 +101,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         ("channels_last", "convert", "flip", "fused", "lossless", "noise_at_test", "overwrite",
          "paired", "half", "picture",
-         "shell", "trusted", "truth", "uint8"),
+         "rescale", "trusted", "truth", "uint8"),
         FLAG,
     ),
     **dict.fromkeys(

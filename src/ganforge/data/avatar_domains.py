@@ -107,13 +107,13 @@ def _check(style: str, attributes: dict[str, str], details: dict[str, str]) -> N
     for name, value in attributes.items():
         if value not in ATTRIBUTES.get(name, {}):
             known = [f"{n}={v}" for n, values in ATTRIBUTES.items() for v in values]
-            raise UserError(f"Avatars have no {name}={value}: choose of {', '.join(known)}.")
+            raise UserError(f"Avatars have no {name}={value}: choose from {', '.join(known)}.")
     for name, value in details.items():
         if name not in DETAILS:
-            raise UserError(f"Avatars have no detail {name}: choose of {', '.join(DETAILS)}.")
+            raise UserError(f"Avatars have no detail {name}: choose from {', '.join(DETAILS)}.")
         if value not in DETAILS[name]:
             known = ", ".join(DETAILS[name])
-            raise UserError(f"Avatars have no {name}={value}: choose of {known}.")
+            raise UserError(f"Avatars have no {name}={value}: choose from {known}.")
 
 
 def _draw_many(

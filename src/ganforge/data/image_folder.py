@@ -88,7 +88,7 @@ class ImageFolder:
         files, bad, start = self.files(split), [], 0
         decoder = Decoder(size, channels, self._fit)
         what = f"reading {split} images"
-        # What is wrong with the test images is told before all training images are read.
+        # What is wrong with the test images is reported before all training images are read.
         others = self.files("test") if split == "train" else []
         for part in decode_files(
             self.listing,

@@ -75,8 +75,8 @@ class UnpairedFolder:
         names = self._images.files("train")
         if all_grey(self._images.listing, names):
             raise UserError(
-                f"Every image of the side '{self._folder}' is grey, such as '{names[0]}', but the "
-                "sides are to have 3 channels: set data.channels=1 to train on grey, or "
+                f"Every image of the side '{self._folder}' is grey, such as '{names[0]}', but a "
+                "side must have 3 channels: set data.channels=1 to train on grey, or "
                 "data.a.convert=true to repeat grey in three channels."
             )
         self._colour_checked = True

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.config.arguments import quoted
-from ganforge.utils.terminal import command, shown
+from ganforge.utils.terminal import command, relative_path
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Recipe:
 def line(name: str, folder: Path, **settings: Any) -> str:
     """A command of ganforge as a shell takes it; settings that are None are left out."""
     words = [f"{key.rstrip('_')}={_word(v)}" for key, v in settings.items() if v is not None]
-    return command("ganforge", name, f"run={shown(folder)}", *words)
+    return command("ganforge", name, f"run={relative_path(folder)}", *words)
 
 
 def _word(value: Any) -> str:
@@ -49,7 +49,9 @@ def _literal(value: Any) -> str:
 
 def program(folder: Path, *lines: str) -> str:
     """A program that opens the model and does what the lines say."""
-    return "\n".join(["import ganforge as gf", "", f"m = gf.load({shown(folder)!r})", *lines])
+    return "\n".join(
+        ["import ganforge as gf", "", f"m = gf.load({relative_path(folder)!r})", *lines]
+    )
 
 
 def seeds_of(seeds: Sequence[int]) -> list[int]:

@@ -25,7 +25,7 @@ from ganforge.lab.walk import walk
 from ganforge.trained.bundle import is_bundle
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import find_run
-from ganforge.utils.terminal import shown, terminal
+from ganforge.utils.terminal import relative_path, terminal
 
 SECONDS = 120  # that a page may take until its first part is there: a model is loaded
 KEPT_MESSAGES = 50  # for a browser that was away: each may hold a picture
@@ -126,4 +126,6 @@ def _tell(config: DictConfig, token: str | None) -> None:
     if token:
         console.print("Whoever has this link can use it. Ctrl-C closes the lab.", soft_wrap=True)
     else:
-        console.print(f"Runs of {shown(Path(config.outputs))}. Ctrl-C closes it.", soft_wrap=True)
+        console.print(
+            f"Runs of {relative_path(Path(config.outputs))}. Ctrl-C closes it.", soft_wrap=True
+        )

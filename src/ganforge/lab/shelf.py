@@ -9,7 +9,7 @@ from ganforge.api.models import Trained, load
 from ganforge.trained.bundle import is_bundle
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
-from ganforge.utils.terminal import shown
+from ganforge.utils.terminal import relative_path
 
 NONE_YET = (
     "There is no trained model yet. Train one in minutes with `ganforge train "
@@ -64,7 +64,9 @@ class Shelf:
         """The folder of a run; a UserError for a name that is none, or none any more."""
         folder = self.folders().get(name)
         if folder is None:
-            raise UserError(f"There is no run {name} in {shown(self.outputs)}: choose another one.")
+            raise UserError(
+                f"There is no run {name} in {relative_path(self.outputs)}: choose another one."
+            )
         return folder
 
     def model(self, name: str) -> Trained:
@@ -89,7 +91,7 @@ def _changed(folder: Path) -> float:
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Tells one state of a model from another; a UserError where the folder is gone."""
     if not folder.is_dir():
-        raise UserError(f"{shown(folder)} is gone: it was deleted or moved meanwhile.")
+        raise UserError(f"{relative_path(folder)} is gone: it was deleted or moved meanwhile.")
     stats = [(path.stat().st_mtime_ns, path.stat().st_size) for path in _files(folder)]
     return tuple(number for pair in stats for number in pair)
 

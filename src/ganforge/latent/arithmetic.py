@@ -34,7 +34,7 @@ class Arithmetic:
     C is a mean of ``n_c``: the one who is changed, the more of a person the fewer are averaged.
 
     An operand is a list of seeds or a query, whose members are found among ``pool`` samples of at
-    least ``confidence``. ``shell`` stretches results and shown operands to the length that latents
+    least ``confidence``. ``rescale`` stretches results and operands to the length that latents
     have: a mean of many is short, and its image bland.
     """
 
@@ -47,7 +47,7 @@ class Arithmetic:
     shown: int = 6
     pool: int = 8000
     confidence: float = 0.0
-    shell: bool = True
+    rescale: bool = True
     neighbours: int = 2
 
     def __call__(self, space: Space) -> Findings:
@@ -62,7 +62,7 @@ class Arithmetic:
         count = self.results if any(group.query is not None for group in groups) else 1
         sizes = (self.n, self.n, self.n_c)
         a, b, c = (g.means(count, n, rng) for g, n in zip(groups, sizes, strict=True))
-        place = space.prior.stretch if self.shell else torch.clone
+        place = space.prior.stretch if self.rescale else torch.clone
         sums = {"A - B + C": place(a - b + c), "A + C": place(a + c)}
         images = {name: space.images(z) for name, z in sums.items()}
         numbers, lines = self._measure(space, groups, images)

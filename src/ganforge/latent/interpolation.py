@@ -82,7 +82,7 @@ class Interpolation:
     """Walks from ``a`` to ``b`` along each path, in ``steps`` stops, for ``pairs`` pairs of ends.
 
     ``a`` and ``b`` are queries, whose ends are means of ``n`` samples out of ``pool``, or equally
-    long lists of seeds, one pair each; ``shell`` stretches means to the length that latents have,
+    long lists of seeds, one pair each; ``rescale`` stretches means to the length that latents have,
     without which their images are bland. ``measure`` names an attribute of the real images: does it
     rise along the way? ``path_length`` counts pairs of random latents for the path length.
     """
@@ -96,7 +96,7 @@ class Interpolation:
     n: int = 10
     pool: int = 4000
     confidence: float = 0.0
-    shell: bool = True
+    rescale: bool = True
     measure: str | None = None
     frames: int = 24
     path_length: int = 500
@@ -146,7 +146,7 @@ class Interpolation:
                 )
             return a, b
         a, b = (group.means(self.pairs, self.n, rng) for group in groups)
-        return (space.prior.stretch(a), space.prior.stretch(b)) if self.shell else (a, b)
+        return (space.prior.stretch(a), space.prior.stretch(b)) if self.rescale else (a, b)
 
     def _numbers(self, space: Space, path: Path) -> dict[str, float]:
         """Path length between random latents: the prior's, not that of the chosen ends."""

@@ -12,7 +12,7 @@ from ganforge.utils.errors import UserError
 from ganforge.utils.seeds import torch_rng
 
 
-class RealImages(Protocol):
+class ImageSet(Protocol):
     """Real images as ``Reals`` hold them, wherever they come from."""
 
     @property
@@ -54,8 +54,8 @@ class Space:
     prior: Prior
     generate: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
-    train: RealImages
-    test: RealImages
+    train: ImageSet
+    test: ImageSet
     open_image: Callable[[str], Tensor] | None = None
     seed: int = 0
     classify: Callable[[Tensor], dict[str, Tensor]] | None = None

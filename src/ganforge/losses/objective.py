@@ -250,7 +250,7 @@ def _check(
         if not callable(regularizer):
             raise ValueError(
                 f"regularizer {name} is settings without a class ({regularizer}): choose it with "
-                f"regularizer=[{name}], or leave its settings out"
+                f"regularizer=[{name}], or remove its settings"
             )
     if getattr(augment, "needs_boundary", False) and not getattr(loss, "has_boundary", True):
         raise ValueError(

@@ -173,13 +173,13 @@ class Lazy(nn.Module):
         self.last.lerp_(value.detach(), 1 / (critique.part + 1))  # the mean of the parts so far
         return value
 
-    def routine(self, critiques: int) -> tuple[bool, ...]:
+    def graph_key(self, calls: int) -> tuple[bool, ...]:
         """Whose turns come next: what a recorded step depends on."""
-        return tuple((self._updates + i) % self.every == 0 for i in range(critiques))
+        return tuple((self._updates + i) % self.every == 0 for i in range(calls))
 
-    def repeated(self, critiques: int) -> None:
+    def advance(self, calls: int) -> None:
         """Count updates that a recorded step did."""
-        self._updates += critiques
+        self._updates += calls
 
     def get_extra_state(self) -> dict[str, int]:
         """How many updates there were."""

@@ -168,12 +168,12 @@ def refuse_unlike(scores: Iterable[Score]) -> None:
         if differences:
             raise UserError(
                 f"{first.name} of {first.run or 'one run'} and of {other.run or 'another'} were "
-                f"measured by different protocols ({told(differences)}): "
+                f"measured by different protocols ({describe_differences(differences)}): "
                 "evaluate both in the same way before comparing them."
             )
 
 
-def told(differences: Mapping[str, tuple[Any, Any]]) -> str:
+def describe_differences(differences: Mapping[str, tuple[Any, Any]]) -> str:
     """Differences in words; of a hash its beginning."""
     return "; ".join(
         f"{name}: {_pair(*map(dict, pair)) if name == 'settings' else _against(*pair)}"

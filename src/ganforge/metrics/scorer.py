@@ -18,7 +18,7 @@ from ganforge.metrics.comparison import NOISE, REAL, Comparison, Heads, Metric, 
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
 from ganforge.metrics.protocol import Protocol, Score, Settings
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
-from ganforge.metrics.statistics import RealFeatures, RealImages, real_features
+from ganforge.metrics.statistics import ImageSet, RealFeatures, real_features
 from ganforge.utils.errors import GanforgeError, UserError
 
 Bars = Callable[[str, int], Progress | None]
@@ -72,7 +72,7 @@ class Origin:
     subject: Settings = ()
 
 
-def uniform_noise(count: int, shape: Sequence[int]) -> RealImages:
+def uniform_noise(count: int, shape: Sequence[int]) -> ImageSet:
     """``count`` images of independent pixels, always the same ones."""
 
     def made(start: int) -> Tensor:
@@ -81,7 +81,7 @@ def uniform_noise(count: int, shape: Sequence[int]) -> RealImages:
 
     told = f"uniform noise {'×'.join(map(str, shape))}"
     batches = [partial(made, start) for start in range(0, count, NOISE_BATCH)]
-    return RealImages(lambda: iter(batches), count, told, "noise")
+    return ImageSet(lambda: iter(batches), count, told, "noise")
 
 
 class Scorer:
@@ -97,13 +97,13 @@ class Scorer:
     def __init__(
         self,
         extractor: FeatureExtractor,
-        real: RealImages,
+        real: ImageSet,
         cache_dir: Path | str | None = None,
         metrics: Sequence[Metric] = DEFAULT_METRICS,
         device: torch.device | str = "cpu",
         batch_size: int = 256,
-        training: RealImages | None = None,
-        held_out: RealImages | None = None,
+        training: ImageSet | None = None,
+        held_out: ImageSet | None = None,
         bars: Bars = lambda what, total: None,  # noqa: ARG005
         tied: bool = False,
         data: str | None = None,
@@ -128,7 +128,7 @@ class Scorer:
         self._shape: tuple[int, ...] | None = None
         self._references: dict[tuple[Metric, int], dict[str, float]] = {}
 
-    def features_of(self, images: RealImages) -> RealFeatures:
+    def features_of(self, images: ImageSet) -> RealFeatures:
         """Features of a set, from the cache where it has them."""
         key = images.key(self.extractor)
         if key not in self._known:
@@ -156,7 +156,7 @@ class Scorer:
         told = [(metric, self._beside(metric, metric(sides), len(fake))) for metric in self.metrics]
         return [self.record(m.name, value, len(fake), m.paired, origin) for m, value in told]
 
-    def attempt(self, fakes: RealImages, origin: Origin) -> tuple[list[Score], list[str]]:
+    def attempt(self, fakes: ImageSet, origin: Origin) -> tuple[list[Score], list[str]]:
         """Score a set by every metric that it allows, and tell of those that it does not.
 
         A metric that fails is left out, too. Raises what the first one says if none is left.

@@ -8,11 +8,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from ganforge.metrics.statistics import BATCH, RealImages
+from ganforge.metrics.statistics import BATCH, ImageSet
 from ganforge.utils.seeds import torch_rng
 
 
-def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) -> RealImages:
+def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) -> ImageSet:
     """``count`` images of a data module's split; None: all, in their order."""
     whole = data.split(split)
     everything = count is None or count >= len(whole)
@@ -22,7 +22,7 @@ def real_images(data: Any, split: str, count: int | None = None, seed: int = 0) 
     def read(part: Tensor, key: str = "image") -> Tensor:
         return whole.rows(part)[key]
 
-    return RealImages(
+    return ImageSet(
         lambda: (partial(read, part) for part in parts),
         len(chosen),
         whole.content_hash,
@@ -62,15 +62,13 @@ def labels_for(module: LightningModule, count: int, seed: int) -> tuple[Tensor, 
 
 def generated(
     module: LightningModule, count: int, seed: int, data_hash: str = "", name: str = "generated"
-) -> RealImages:
+) -> ImageSet:
     """``count`` images of a generator, with their classes where it has some."""
     labels = fake_labels(module, count, seed)
-    return RealImages(
-        lambda: fake_batches(module, count, seed), count, data_hash, name, seed, labels
-    )
+    return ImageSet(lambda: fake_batches(module, count, seed), count, data_hash, name, seed, labels)
 
 
-def targets(data: Any, side: str, split: str, count: int) -> RealImages:
+def targets(data: Any, side: str, split: str, count: int) -> ImageSet:
     """What translations are compared with: the whole split or, where it is known, the truth.
 
     The truth of the first ``count`` images is those of the same numbers: the same people.
@@ -80,7 +78,7 @@ def targets(data: Any, side: str, split: str, count: int) -> RealImages:
         return real_images(domain, split)
     images = domain.split(split).images
     count = min(count, len(images))
-    return RealImages(
+    return ImageSet(
         lambda: images[:count],
         count,
         domain.content_hash(split),

@@ -25,8 +25,8 @@ LAYOUT = 3  # raise it when the files of the cache change their meaning
 
 
 @dataclass(frozen=True)
-class RealImages:
-    """Which images a score is measured against; ``load`` is called only on a cache miss.
+class ImageSet:
+    """Images that are scored or scored against; ``load`` is called only on a cache miss.
 
     ``load`` returns the ``count`` images (uint8, one tensor or batches) that ``seed`` chose from
     ``split`` of the data whose content hash is ``data_hash``; ``drawn`` says how, where there is
@@ -63,7 +63,7 @@ class RealFeatures:
 
     features: Features
     note: str | None = None
-    images: RealImages | None = None
+    images: ImageSet | None = None
     _kernels: dict[int, Sums] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class RealFeatures:
 
 
 def real_features(
-    real: RealImages,
+    real: ImageSet,
     extractor: FeatureExtractor,
     cache_dir: Path | str | None,
     device: torch.device | str = "cpu",
@@ -119,7 +119,7 @@ def real_features(
     return RealFeatures(Features(found.features, None), note, real)
 
 
-def _path(folder: Path, real: RealImages, extractor: FeatureExtractor) -> Path:
+def _path(folder: Path, real: ImageSet, extractor: FeatureExtractor) -> Path:
     return folder.expanduser() / f"{real.key(extractor)}.safetensors"
 
 
@@ -136,7 +136,7 @@ def _look_up(path: Path | None, count: int, dim: int) -> tuple[Features | None, 
 
 
 def _extract(
-    real: RealImages,
+    real: ImageSet,
     extractor: FeatureExtractor,
     device: torch.device | str,
     batch_size: int,

@@ -178,7 +178,7 @@ class AdversarialModule(LightningModule):
         raise NotImplementedError
 
     @property
-    def critiques(self) -> int:
+    def discriminator_calls(self) -> int:
         """How often a step asks an objective for the discriminator's terms."""
         return 1
 

@@ -15,7 +15,7 @@ from ganforge.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Play:
+class MiniBatch:
     """Real images and the latents of as many generated ones, once made: one part of an update."""
 
     real: Tensor
@@ -82,7 +82,7 @@ class GAN(LatentModel):
         return [self.generator], [self.discriminator]
 
     @property
-    def critiques(self) -> int:
+    def discriminator_calls(self) -> int:
         """Once for every mini-batch, in however many parts."""
         return self.n_critic
 
@@ -99,16 +99,16 @@ class GAN(LatentModel):
         """
         optimizer_g, optimizer_d = self.optimizers()
         for turn, (real, labels) in enumerate(self._rounds(batch), start=1):
-            plays = self.plays(real, labels)
+            batches = self.mini_batches(real, labels)
             if turn == self.n_critic and self.accumulate == self.generator_batch == 1:
-                plays = [replace(play, fake=self._fake(play)) for play in plays]
+                batches = [replace(part, fake=self._fake(part)) for part in batches]
             # In the block the generator is frozen: images made there keep no graph.
             with self.toggled_optimizer(optimizer_d):
-                self.update("discriminator", optimizer_d, self._judge(plays), self.accumulate)
+                self.update("discriminator", optimizer_d, self._judge(batches), self.accumulate)
         if self.generator_batch > 1:
-            plays = self.plays(*(_times(self.generator_batch, x) for x in (real, labels)))
+            batches = self.mini_batches(*(_times(self.generator_batch, x) for x in (real, labels)))
         with self.toggled_optimizer(optimizer_g):
-            self.update("generator", optimizer_g, self._deceive(plays), self.accumulate)
+            self.update("generator", optimizer_g, self._deceive(batches), self.accumulate)
 
     def _rounds(self, batch: Batch) -> Iterable[tuple[Tensor, Tensor | None]]:
         """Images and, where the model is conditional, labels of each discriminator update."""
@@ -117,7 +117,7 @@ class GAN(LatentModel):
             return [(part, None) for part in images]
         return zip(images, batch["label"].chunk(self.n_critic), strict=True)
 
-    def plays(self, real: Tensor, labels: Tensor | None = None) -> list[Play]:
+    def mini_batches(self, real: Tensor, labels: Tensor | None = None) -> list[MiniBatch]:
         """A mini-batch and its latents in ``accumulate`` parts."""
         if len(real) % self.accumulate:
             raise UserError(
@@ -127,29 +127,29 @@ class GAN(LatentModel):
         parts = [real.chunk(self.accumulate)]
         parts.append(self.draw_latents(len(real), self.noise).chunk(self.accumulate))
         parts += [] if labels is None else [labels.chunk(self.accumulate)]
-        return [Play(*part) for part in zip(*parts, strict=True)]
+        return [MiniBatch(*part) for part in zip(*parts, strict=True)]
 
-    def _fake(self, play: Play) -> Tensor:
-        if play.fake is not None:
-            return play.fake
-        return self._synthesise(play.z, play.labels)
+    def _fake(self, part: MiniBatch) -> Tensor:
+        if part.fake is not None:
+            return part.fake
+        return self._synthesise(part.z, part.labels)
 
-    def _judge(self, plays: list[Play]) -> Iterator[Terms]:
-        critics = [critic_of(self.discriminator, play.labels) for play in plays]
+    def _judge(self, batches: list[MiniBatch]) -> Iterator[Terms]:
+        critics = [critic_of(self.discriminator, part.labels) for part in batches]
         matches = (
-            (critic, play.real, self._fake(play))
-            for critic, play in zip(critics, plays, strict=True)
+            (critic, part.real, self._fake(part))
+            for critic, part in zip(critics, batches, strict=True)
         )
-        parts = self.objective.discriminator_in_parts(matches, len(plays))
+        parts = self.objective.discriminator_in_parts(matches, len(batches))
         for critic, terms in zip(critics, parts, strict=True):
             yield terms | classification(critic, 2, self.classifier_weight)
 
-    def _deceive(self, plays: list[Play]) -> Iterator[Terms]:
-        critics = [critic_of(self.discriminator, play.labels) for play in plays]
+    def _deceive(self, batches: list[MiniBatch]) -> Iterator[Terms]:
+        critics = [critic_of(self.discriminator, part.labels) for part in batches]
         parts = self.objective.generator_in_parts(
             [
-                (critic, partial(self._fake, play), play.real)
-                for critic, play in zip(critics, plays, strict=True)
+                (critic, partial(self._fake, part), part.real)
+                for critic, part in zip(critics, batches, strict=True)
             ]
         )
         for critic, terms in zip(critics, parts, strict=True):
@@ -165,8 +165,8 @@ class GAN(LatentModel):
             found = "no labels" if names is None else f"{len(names)} classes"
             raise UserError(
                 f"the model is made for {self.num_classes} classes but the data has {found}: "
-                f"set data.num_classes{'' if names is None else f'={len(names)}'} or leave "
-                "conditioning out"
+                f"set data.num_classes{'' if names is None else f'={len(names)}'} or remove "
+                "conditioning"
             )
         if self.num_classes is not None:
             self.class_shares = getattr(self.trainer.datamodule, "class_shares", None)

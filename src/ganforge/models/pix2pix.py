@@ -57,7 +57,7 @@ class Pix2Pix(Translator):
         return len(batch["a"])
 
     @property
-    def critiques(self) -> int:
+    def discriminator_calls(self) -> int:
         """None where the critic is left out."""
         return int(bool(self.lambda_adversarial))
 

@@ -95,7 +95,7 @@ class RegionTranslator(Translator):
         return len(batch["truth"])
 
     @property
-    def critiques(self) -> int:
+    def discriminator_calls(self) -> int:
         """None where the critic is left out."""
         return int(bool(self.lambda_adversarial))
 

@@ -172,6 +172,6 @@ def check_classes(num_classes: int | None) -> int:
     if num_classes is None or num_classes < 2:
         raise ValueError(
             f"conditioning needs data with at least 2 classes, but data.num_classes is "
-            f"{num_classes}: set it to the number of classes, or leave conditioning out"
+            f"{num_classes}: set it to the number of classes, or remove conditioning"
         )
     return num_classes

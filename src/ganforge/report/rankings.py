@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from ganforge.metrics.protocol import Measure, told
+from ganforge.metrics.protocol import Measure, describe_differences
 from ganforge.report.tables import BETTER
 from ganforge.scoring.ranking import Entry, Scored, cell
 
@@ -33,7 +33,8 @@ def _hidden(runs: Sequence[Scored], chosen: Sequence[Measure]) -> Iterator[str]:
         if measure.name in names and all(measure in run.scores for run in runs):
             differences = measure.protocol.differences(names[measure.name].protocol)
             if differences:
-                yield f"{measure.name} is shared by another protocol, too: {told(differences)}"
+                what = describe_differences(differences)
+                yield f"{measure.name} is shared by another protocol, too: {what}"
 
 
 def ranking_table(entries: Sequence[Entry], measure: Measure) -> Table:

@@ -26,7 +26,7 @@ from ganforge.utils.files import atomic_path
 from ganforge.utils.png import open_png
 from ganforge.utils.records import read_records
 from ganforge.utils.runs import Run, by_number
-from ganforge.utils.terminal import command, shown
+from ganforge.utils.terminal import command, relative_path
 
 FRAMES = 10  # pictures of how it learned, evenly spaced, first and last among them
 FRAMES_BYTES, PICTURE_BYTES = 600_000, 220_000  # of all frames of one kind, and of one picture
@@ -82,7 +82,7 @@ def _content(
     main = [score for score in scores if score.name == judged]
     events = _events(run)
     found = [event for event in events if event.get("event") == "found"]
-    more = going_on(main, shown(run.folder))
+    more = going_on(main, relative_path(run.folder))
     records = read_records(run.metrics)
     best = min((s for s in main if math.isfinite(s.value)), key=lambda s: s.value, default=None)
     return {

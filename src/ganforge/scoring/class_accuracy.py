@@ -9,7 +9,7 @@ from ganforge.metrics.class_scores import ClassAccuracy
 from ganforge.metrics.features import Batch
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import Origin, Scorer
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.metrics.train_cnn import Labelled
 from ganforge.scoring.images import Source
 from ganforge.utils.errors import UserError
@@ -18,7 +18,7 @@ from ganforge.utils.errors import UserError
 def need_classes(
     metric: ClassAccuracy,
     name: str,
-    fakes: RealImages,
+    fakes: ImageSet,
     training: Source | None,
     held_out: Source | None,
 ) -> None:
@@ -39,7 +39,7 @@ def _labels(source: Source) -> bool:
 
 def class_accuracy(
     metric: ClassAccuracy,
-    fakes: RealImages,
+    fakes: ImageSet,
     training: Source,
     held_out: Source,
     scorer: Scorer,
@@ -55,7 +55,7 @@ def class_accuracy(
     return scorer.record(metric.name, value, len(made), True, origin)
 
 
-def _labelled(images: RealImages) -> Labelled:
+def _labelled(images: ImageSet) -> Labelled:
     """The images of a set with their classes."""
     rows = torch.cat([_made(batch).cpu() for batch in images.batches()])
     return Labelled(rows, {"class": images.labels().long()})

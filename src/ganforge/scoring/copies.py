@@ -5,13 +5,13 @@ from torch import Tensor
 
 from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import with_channels
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.utils.images import grid
 
 PAIRS = 12
 
 
-def nearest_pairs(sides: Comparison, fakes: RealImages, training: RealImages) -> Tensor:
+def nearest_pairs(sides: Comparison, fakes: ImageSet, training: ImageSet) -> Tensor:
     """A picture ``C×H×W``: the nearest first, each generated image above its training image."""
     found = sides.in_training()
     worst = found.distances[:, 0].argsort(dim=0, stable=True)[:PAIRS]
@@ -20,7 +20,7 @@ def nearest_pairs(sides: Comparison, fakes: RealImages, training: RealImages) ->
     return grid(torch.cat([with_channels(images, channels) for images in pairs]), len(worst))
 
 
-def rows_of(images: RealImages, wanted: Tensor) -> Tensor:
+def rows_of(images: ImageSet, wanted: Tensor) -> Tensor:
     """Some images of a set, by their numbers; what comes after the last one is not made."""
     found, start = {}, 0
     for batch in images.batches():

@@ -26,7 +26,7 @@ from ganforge.data.decode import (
 from ganforge.data.levels import Depth, depth_of, merged, ranges_of, same_range, told
 from ganforge.data.listing import Listing, left_out, list_images
 from ganforge.data.parallel import patient_progress
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.utils.files import write_json
 from ganforge.utils.terminal import tell
 
@@ -76,12 +76,12 @@ class ImageFiles:
         self.channels = 1 if all(self.scan.grey) else 3
 
     @property
-    def sides(self) -> str:
+    def dimensions(self) -> str:
         """Height and width that all images have, in words."""
         sizes = set(self.scan.sizes) if self.size is None else {(self.size, self.size)}
         return "×".join(map(str, reversed(sizes.pop()))) if len(sizes) == 1 else "many sizes"
 
-    def pick(self, n: int, seed: int) -> RealImages:
+    def pick(self, n: int, seed: int) -> ImageSet:
         """``n`` images, the same ones for the same seed."""
         order = np.arange(self.count)
         if n < self.count:
@@ -89,7 +89,7 @@ class ImageFiles:
         digest = self.scan.sha256 if self.size is None else f"{self.scan.sha256} at {self.size}"
         if self.scan.depths:
             digest += f" in {sorted(self.ranges.items())}"
-        return RealImages(
+        return ImageSet(
             lambda: self._batches(order),
             len(order),
             digest,

@@ -14,7 +14,7 @@ from ganforge.data.source import SPLITS
 from ganforge.metrics.features import Batch, with_channels
 from ganforge.metrics.scorer import Origin
 from ganforge.metrics.sets import generated, real_images
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.scoring.files import ImageFiles
 from ganforge.trained.bundle import is_bundle
 from ganforge.trained.health import refuse_broken
@@ -37,7 +37,7 @@ class Source:
     name: str
     count: int | None
     channels: int
-    pick: Callable[[int, int], RealImages]
+    pick: Callable[[int, int], ImageSet]
     config: Any = None
     loaded: LoadedRun | None = None
     size: str = ""
@@ -48,7 +48,7 @@ class Source:
         """Name of the data set that they are of, where it is known."""
         return None if self.config is None else self.config.data.name
 
-    def take(self, n: int | None, seed: int) -> RealImages:
+    def take(self, n: int | None, seed: int) -> ImageSet:
         """``n`` images, at most all; None: all, or ``DEFAULT_COUNT`` of a generator."""
         if n is not None and n < 2:
             raise UserError(f"n={n} is too few: scores need at least 2 images")
@@ -87,7 +87,7 @@ def open_source(
         return of_run(load_run(path, checkpoint, device, trusted))
     if path.exists():
         files = ImageFiles(path, size, data_dir, value_range)
-        return Source(spec, files.count, files.channels, files.pick, size=files.sides)
+        return Source(spec, files.count, files.channels, files.pick, size=files.dimensions)
     name, _, split = spec.partition(":")
     if (config_dir() / "data" / f"{name}.yaml").is_file():
         return _of_data_set(name, split or "train", data_dir, size, data_path)
@@ -104,9 +104,9 @@ def of_run(loaded: LoadedRun) -> Source:
     refuse_broken(loaded)
     name = loaded.run.folder.name
     about = {"data_hash": _weights_hash(loaded.module), "name": name}
-    channels, *sides = loaded.config.data.shape
+    channels, *size = loaded.config.data.shape
     pick = partial(generated, loaded.module, **about)
-    return Source(name, None, channels, pick, loaded.config, loaded, _sides(sides))
+    return Source(name, None, channels, pick, loaded.config, loaded, _size(size))
 
 
 def _weights_hash(module: Any) -> str:
@@ -138,14 +138,14 @@ def of_split(name: str, data: Any, split: str, config: Any = None) -> Source:
     if len(data.shape) != 3:
         raise UserError(f"{name} holds points, not images")
     count, pick = len(data.split(split)), partial(real_images, data, split)
-    return Source(name, count, data.channels, pick, config, size=_sides(data.shape[1:]))
+    return Source(name, count, data.channels, pick, config, size=_size(data.shape[1:]))
 
 
-def _sides(shape: Iterable[int]) -> str:
+def _size(shape: Iterable[int]) -> str:
     return "×".join(map(str, shape))
 
 
-def in_channels(images: RealImages, channels: int) -> RealImages:
+def in_channels(images: ImageSet, channels: int) -> ImageSet:
     """The same images in grey or in colour."""
 
     def converted(batch: Batch) -> Tensor:

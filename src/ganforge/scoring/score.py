@@ -15,7 +15,7 @@ from ganforge.metrics.coverage import Memorisation
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
 from ganforge.metrics.scorer import FAILURES, MOST_REAL, Bars, Scorer, failure, subject
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.scoring.class_accuracy import class_accuracy, need_classes
 from ganforge.scoring.copies import nearest_pairs
 from ganforge.scoring.images import Source, in_channels
@@ -38,10 +38,10 @@ class Results(NamedTuple):
 class Sides:
     """What is compared: images chosen on both sides, and whole splits for memorisation."""
 
-    fakes: RealImages
-    reals: RealImages
-    training: RealImages | None
-    held_out: RealImages | None
+    fakes: ImageSet
+    reals: ImageSet
+    training: ImageSet | None
+    held_out: ImageSet | None
 
 
 def score(

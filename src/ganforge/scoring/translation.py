@@ -16,7 +16,7 @@ from ganforge.metrics.pairs import L1, measure_pairs, pair_metrics
 from ganforge.metrics.protocol import Protocol, Score
 from ganforge.metrics.scorer import library_versions
 from ganforge.metrics.sets import targets
-from ganforge.metrics.statistics import RealImages
+from ganforge.metrics.statistics import ImageSet
 from ganforge.scoring.images import Source
 from ganforge.scoring.score import score
 from ganforge.trained.load import LoadedRun
@@ -54,7 +54,7 @@ class Direction:
             f"{self.loaded.run.folder.name}, {way}",
             count,
             made[0].shape[1],
-            lambda n, seed: RealImages(lambda: iter(made), count, "", way, seed),  # noqa: ARG005
+            lambda n, seed: ImageSet(lambda: iter(made), count, "", way, seed),  # noqa: ARG005
             self.loaded.config,
             self.loaded,
             direction=way,

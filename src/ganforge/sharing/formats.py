@@ -8,7 +8,7 @@ from ganforge.sharing.program_files import Onnx, TorchExport, Writer, Written, w
 from ganforge.sharing.space import write_space
 from ganforge.trained.load import LoadedRun
 from ganforge.utils.errors import UserError
-from ganforge.utils.terminal import shown
+from ganforge.utils.terminal import relative_path
 
 Lines = list[str]
 
@@ -46,7 +46,7 @@ def _space(loaded: LoadedRun, output: Path, wish: Wish, uint8: bool) -> tuple[li
 def _folder(loaded: LoadedRun, output: Path, names: Iterable[str]) -> tuple[list[Path], Lines]:
     files = [output / name for name in names]
     of = f"Step {loaded.step} of {loaded.run.folder.name}"
-    return files, [f"{of} in {shown(output)}: {', '.join(file.name for file in files)}"]
+    return files, [f"{of} in {relative_path(output)}: {', '.join(file.name for file in files)}"]
 
 
 def _programs(writer: Callable[[], Writer]) -> Callable[..., tuple[list[Path], Lines]]:
@@ -69,7 +69,7 @@ def _told(loaded: LoadedRun, writer: Writer, written: Written) -> Lines:
     own, other = (f"{1e3 * each:.3g} ms" for each in (written.seconds_of_run, written.seconds))
     device = loaded.module.device.type
     return [
-        f"Step {loaded.step} of {loaded.run.folder.name} in {shown(written.path)} "
+        f"Step {loaded.step} of {loaded.run.folder.name} in {relative_path(written.path)} "
         f"({writer.told}, {size:.2f} MB): {written.signature}",
         f"  at most {written.difference:.1g} from the run in [-1, 1]; one picture takes {other} "
         f"by {writer.runtime}, {own} by ganforge on {device} (one thread each)",

@@ -43,7 +43,7 @@ class Sweep:
     """
 
     # The sweeps that this process leads: the command line reports on them when Hydra is through.
-    led: ClassVar[list["Sweep"]] = []
+    started: ClassVar[list["Sweep"]] = []
 
     def __init__(
         self,

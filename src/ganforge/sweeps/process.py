@@ -1,4 +1,4 @@
-"""One job of a sweep is a process of its own: started, watched, and its end put down."""
+"""One job of a sweep is a process of its own: started, watched, and its end recorded."""
 
 import json
 import os
@@ -84,7 +84,7 @@ class JobProcess:
     def stop(self, grace: float, reason: str = INTERRUPTED) -> None:
         """Interrupt the job as Ctrl-C does; after ``grace`` seconds end what is left of it.
 
-        ``reason`` is put down by ``wait``.
+        ``reason`` is recorded by ``wait``.
         """
         self._stopped = reason
         self._signal(signal.SIGINT)

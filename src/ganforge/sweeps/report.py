@@ -11,7 +11,7 @@ from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.ranking import Board, Place, boards, rank, short_names, varied
 from ganforge.utils.files import atomic_path
 from ganforge.utils.runs import by_number
-from ganforge.utils.terminal import command, shown, terminal, typed
+from ganforge.utils.terminal import command, command_name, relative_path, terminal
 
 
 def report(sweep: Sweep) -> str | None:
@@ -106,9 +106,11 @@ def _print_end(console: Console, sweep: Sweep) -> str | None:
             console.print(line, soft_wrap=True)
     for what, files in (("ranking", "ranking.txt"), ("picture", "*.png")):
         for path in by_number(sweep.folder.glob(files)):
-            console.print(f"{what:<8} {shown(path)}", soft_wrap=True)
-    console.print(f"jobs     {shown(sweep.folder / 'sweep.json')}", soft_wrap=True)
-    resume = command(typed("ganforge"), "train", f"resume_sweep={shown(sweep.folder)}")
+            console.print(f"{what:<8} {relative_path(path)}", soft_wrap=True)
+    console.print(f"jobs     {relative_path(sweep.folder / 'sweep.json')}", soft_wrap=True)
+    resume = command(
+        command_name("ganforge"), "train", f"resume_sweep={relative_path(sweep.folder)}"
+    )
     if states["failed"] == len(sweep.jobs):
         return (
             f"all {len(sweep.jobs)} jobs failed, the first one by: {sweep.jobs[0].record.told}; "

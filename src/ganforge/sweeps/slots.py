@@ -18,7 +18,7 @@ def make_slots(jobs: int | None, gpus: Sequence[str], gpus_per_job: int) -> list
 
     With GPUs there are as many slots as sets of ``gpus_per_job``, or ``jobs`` that share them;
     without, ``jobs`` (one by default) divide the cores. A UserError where there are fewer GPUs
-    than one job is to have.
+    than one job should have.
     """
     if gpus_per_job > max(len(gpus), 1):
         raise UserError(

@@ -20,7 +20,7 @@ from ganforge.training.locks import is_locked
 from ganforge.utils.errors import UserError
 from ganforge.utils.files import PARTIAL
 from ganforge.utils.runs import Run
-from ganforge.utils.terminal import shown
+from ganforge.utils.terminal import relative_path
 
 OUTPUT = "${hydra:runtime.output_dir}"
 OF_USE = ("checkpoints", "metrics.jsonl", "samples", "scores.json")
@@ -124,7 +124,7 @@ def refuse_taken(folder: Path) -> None:
 
 
 def _refusal(folder: Path) -> str:
-    place = shlex.quote(shown(folder))
+    place = shlex.quote(relative_path(folder))
     if (folder / "sweep.json").is_file():
         return (
             f"{place} holds a sweep already, of which nothing was touched: go on with it by "

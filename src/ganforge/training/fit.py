@@ -34,7 +34,7 @@ from ganforge.utils.errors import PreemptedError, UserError
 from ganforge.utils.files import explained_writing
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.seeds import seed_globals
-from ganforge.utils.terminal import shown, telling, told_if_slow
+from ganforge.utils.terminal import relative_path, telling, told_if_slow
 
 # Messages of libraries about choices that are ours, or that a user cannot act on.
 QUIET = (
@@ -141,8 +141,8 @@ def _of_what_is_left(config: DictConfig, state: State | None) -> DictConfig:
 
 def _how_it_goes_on(run: Run, state: State | None, config: DictConfig) -> str:
     if has_ended(state, config):
-        return f"Finishing {shown(run.folder)}: its training ended with step {state.step}."
-    return f"Going on with {shown(run.folder)} after step {state.step if state else 0}."
+        return f"Finishing {relative_path(run.folder)}: its training ended with step {state.step}."
+    return f"Going on with {relative_path(run.folder)} after step {state.step if state else 0}."
 
 
 def keep_quiet() -> None:

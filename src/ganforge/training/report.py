@@ -16,7 +16,7 @@ from ganforge.models.translator import Translator
 from ganforge.report.tables import of_others, protocol_line, readings_table, score_table
 from ganforge.report.verdict import going_on, verdict
 from ganforge.utils.runs import Run, by_number
-from ganforge.utils.terminal import command, shown, terminal, typed
+from ganforge.utils.terminal import command, command_name, relative_path, terminal
 
 
 def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -> None:
@@ -37,7 +37,7 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
     if theory:
         console.print(readings_table(theory.readings))
     for what, path in _results(run):
-        console.print(f"{what:<17} {shown(path)}", soft_wrap=True)
+        console.print(f"{what:<17} {relative_path(path)}", soft_wrap=True)
     console.print("\nNext", style="bold")
     for words in _next_commands(run, trainer, module):
         console.print(f"  {command(*words)}", soft_wrap=True)
@@ -45,9 +45,9 @@ def print_training_report(run: Run, trainer: Trainer, module: LightningModule) -
 
 def _next_commands(run: Run, trainer: Trainer, module: LightningModule) -> Iterator[Sequence[str]]:
     """What to try with a finished run, as words of a shell."""
-    ganforge, folder = typed("ganforge"), shown(run.folder)
+    ganforge, folder = command_name("ganforge"), relative_path(run.folder)
     if run.page.exists():
-        yield typed("python"), "-m", "webbrowser", shown(run.page)
+        yield command_name("python"), "-m", "webbrowser", relative_path(run.page)
     if isinstance(history_of(trainer), ImageQuality):
         yield ganforge, "generate", f"run={folder}", "n=64", "seed=7"
         yield ganforge, "evaluate", f"run={folder}", "n=10000"
@@ -57,7 +57,7 @@ def _next_commands(run: Run, trainer: Trainer, module: LightningModule) -> Itera
         yield ganforge, "evaluate", f"run={folder}"
         yield ganforge, *(word.format(run=folder) for word in module.usage.split())
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
-        yield typed("tensorboard"), "--logdir", folder
+        yield command_name("tensorboard"), "--logdir", folder
 
 
 def _moments(history: ScoreHistory) -> dict[str, list[Score]]:

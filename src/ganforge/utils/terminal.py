@@ -15,17 +15,17 @@ from typing import Any
 from rich.console import Console
 
 
-def shown(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """A path as short as it can be typed here."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
-def typed(program: str) -> str:
+def command_name(program: str) -> str:
     """How a program of this environment is typed: with its folder where that is not on the path."""
     if shutil.which(program):
         return program
-    return shown(Path(sys.executable).parent / program)
+    return relative_path(Path(sys.executable).parent / program)
 
 
 def command(*words: str) -> str:

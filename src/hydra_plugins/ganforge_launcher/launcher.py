@@ -45,7 +45,7 @@ class SweepLauncher(Launcher):
             refuse_taken(folder)
             self.sweep = Sweep.create(folder, sys.argv[1:], trials)
         self.sweep.refuse_running()
-        Sweep.led.append(self.sweep)
+        Sweep.started.append(self.sweep)
 
     def launch(
         self,
