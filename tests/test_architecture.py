@@ -33,6 +33,7 @@ INSIDE = {
     "training": {
         "callbacks",
         "config",
+        "data",
         "metrics",
         "models",
         "networks",

@@ -189,6 +189,7 @@ def keys() -> dict[str, tuple[str, list[str]]]:
         *(("train", [f"features={name}"]) for name in options("features")),
         *(("explore", [f"tool={name}"]) for name in options("tool")),
         ("train", ["sweep=optuna_gaussian1d"]),
+        ("train", ["experiment=photos"]),
         ("train", ["callbacks=translation", "noise=instance", "norm=spectral"]),
         ("train", ["callbacks=[default,compile,cuda_graph]", "augment=ada", "trainer=ddp"]),
         *((command, []) for command in COMMANDS if command not in ("train", "explore")),

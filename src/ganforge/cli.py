@@ -49,9 +49,11 @@ def run_command(name: str) -> None:
 
     if name == "train":
         from ganforge.config.arguments import flags_first
+        from ganforge.training.photos import fitted
         from ganforge.training.resume import complete_arguments
 
-        sys.argv[1:] = flags_first(for_this_rank(complete_arguments(sys.argv[1:])))
+        words = complete_arguments(fitted(sys.argv[1:]))
+        sys.argv[1:] = flags_first(for_this_rank(words))
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def task(config: DictConfig) -> object:

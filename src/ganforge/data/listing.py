@@ -87,6 +87,26 @@ class Listing:
         return _zip_suspects(self) if self.stamp is not None else self._content[1]
 
     @cached_property
+    def twins(self) -> int:
+        """How many files have the bytes of one before them."""
+        if self.stamp is not None:
+            archive, raw = _open_zip(self.root, self.stamp)
+            infos = (archive.getinfo(raw.get(name, name)) for name in self.names)
+            return len(self.names) - len({(info.CRC, info.file_size) for info in infos})
+        sizes: dict[int, list[str]] = {}
+        for name in self.names:
+            with suppress(OSError):
+                sizes.setdefault((self.root / name).stat().st_size, []).append(name)
+        return sum(self._repeated(names) for names in sizes.values() if len(names) > 1)
+
+    def _repeated(self, names: Sequence[str]) -> int:
+        seen = set()
+        for name in names:
+            with suppress(OSError):
+                seen.add(hashlib.sha256(self.read(name)).digest())
+        return len(names) - len(seen)
+
+    @cached_property
     def digest(self) -> str:
         """Hex SHA-256 that changes with the names and the content of the files.
 
