@@ -44,7 +44,8 @@ GROUPS = (
 )  # fmt: skip
 TOYS = ("gaussian1d", "ring2d", "grid2d")
 IMAGES_ALONE = {
-    "augment=ada", "augment=diffaugment", "augment=translation", "regularizer=consistency",
+    "augment=ada", "augment=diffaugment", "augment=jitter", "augment=translation",
+    "regularizer=consistency",
 }  # fmt: skip
 
 

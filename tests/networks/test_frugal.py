@@ -1,14 +1,16 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.testing import assert_close
 
 from ganforge.networks.frugal import (
-    Excitation,
+    EnlargingConv2d,
     FrugalDiscriminator,
     FrugalGenerator,
     MinibatchDeviation,
+    Modulated,
     channel_plan,
 )
 
@@ -41,10 +43,10 @@ def test_other_sizes_are_refused_in_a_sentence(size, build):
 
 
 def test_parameter_counts_by_hand():
-    convolutions = 100 * 128 * 16 + 9 * (128 * 64 + 64 * 32) + (9 * 32 * 12 + 12)
-    excitation = (16 * 128 * 32 + 32) + (32 * 32 + 32)
-    norms = 2 * (128 + 64 + 32)
-    assert count(FrugalGenerator(100, 3, 32, 32)) == convolutions + excitation + norms
+    mapping = (100 * 128 + 128) + (128 * 128 + 128)
+    convolutions = 128 * 128 * 16 + 9 * (128 * 64 + 64 * 32) + (9 * 32 * 12 + 12)
+    norms = (2 + 2 * 128 + 2) * (128 + 64 + 32)  # their own scale and shift, and the latents'
+    assert count(FrugalGenerator(100, 3, 32, 32)) == mapping + convolutions + norms
 
     down = 16 * (3 * 32 + 32 * 64 + 64 * 127) + 32 + 64 + 127
     assert count(FrugalDiscriminator(3, 32, 32)) == down + (9 * 128**2 + 128) + (16 * 128 + 1)
@@ -69,12 +71,21 @@ def test_the_critic_sees_that_images_are_all_alike():
     assert (critic(image.expand(8, -1, -1, -1))[0] - critic(others)[0]).abs() > 1e-3
 
 
-def test_excitation_gates_whole_channels():
+def test_enlarging_convolves_repeated_pixels():
     torch.manual_seed(0)
-    gated = Excitation(2, 3)(torch.randn(4, 2, 4, 4), torch.ones(4, 3, 8, 8))
-    assert gated.shape == (4, 3, 8, 8)
-    assert_close(gated, gated[:, :, :1, :1].expand_as(gated))
-    assert 0 < gated.min() < gated.max() < 1
+    x, layer = torch.randn(2, 3, 5, 4), EnlargingConv2d(3, 2)
+    repeated = F.interpolate(x, scale_factor=2)
+    assert_close(layer(x), F.conv2d(repeated, layer.weight.transpose(0, 1), padding=1))
+
+
+def test_latents_scale_and_shift_whole_channels_after_the_norm():
+    layer = Modulated(nn.Identity(), 2, 1)
+    layer.style.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    layer.style.bias.data.zero_()
+    x = torch.tensor([1.0, -2.0]).view(1, 1, 1, 2)
+    made = layer(x, torch.tensor([[0.5, 4.0]]), None)
+    assert_close(made, torch.tensor([5.5, 1.0]).view(1, 1, 1, 2))
+    assert_close(layer(x, torch.zeros(1, 2), None), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2))
 
 
 def test_the_four_pixels_of_a_place_start_alike():
