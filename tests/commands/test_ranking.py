@@ -3,6 +3,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -139,8 +140,53 @@ def test_a_leaderboard_has_a_table_for_each_protocol_and_pictures(tmp_path, caps
     assert "not ranked together: data_hash: cdcdcdcd… against 12121212…" in out
     assert "unscored was never scored" in " ".join(out.split())
     page = (tmp_path / "leaderboard.html").read_text()
-    assert page.count("data:image/png;base64") == 3
+    assert page.count("data:image/webp;base64") == 3
     assert page.index("nested") < page.index(f"{tmp_path}/a")
+
+
+def test_a_page_of_many_runs_is_light_and_has_each_picture_once(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(256, size=(400, 400, 3), dtype=np.uint8)
+    other = replace(FID, protocol=replace(PROTOCOL, data_hash="12" * 32))
+    for width in range(40):
+        run = make_run(tmp_path / f"run{width}", [FID, other], width)
+        Image.fromarray(np.roll(noise, width)).save(Path(run, "samples/grid.png"))
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert page.count("data:image/webp;base64") == 40
+    assert len(page) < 2_000_000
+
+
+SWEPT = [("loss=hinge", "seed=0"), ("loss=hinge", "seed=1"), ("loss=minimax", "seed=0")]
+
+
+def make_sweep(folder, jobs=SWEPT):
+    """A sweep over losses and seeds; a configuration differs in its width."""
+    for number, words in enumerate(jobs):
+        width = 8 if "loss=hinge" in words else 16
+        make_run(folder / str(number), valued(4.0 + number), width, seed=number)
+    listed = [{"number": n, "overrides": ["model=gan", *words]} for n, words in enumerate(jobs)]
+    (folder / "sweep.json").write_text(json.dumps({"jobs": listed}))
+    return folder
+
+
+def test_rows_of_a_sweep_are_called_by_what_was_swept(tmp_path, capsys):
+    sweep = make_sweep(tmp_path / "sweeps" / "x")
+    (sweep / "3" / ".hydra").mkdir(parents=True)
+    (sweep / "3" / ".hydra" / "config.yaml").write_text("model: {}\n")
+    assert ganforge("compare", str(sweep)) == 0
+    told = capsys.readouterr()
+    rows = [[part.strip() for part in line.strip("│").split("│")]
+            for line in told.out.splitlines() if line.startswith("│")]  # fmt: skip
+    assert [row[:3] for row in rows] == [["1", "loss=hinge", "0, 1"], ["2", "loss=minimax", "2"]]
+    assert "1 of 4 jobs of " in told.err
+    assert ganforge("leaderboard", str(tmp_path)) == 0
+    assert "sweeps/x: loss=hinge" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_damaged_list_of_jobs_costs_names_alone(tmp_path, capsys):
+    (make_sweep(tmp_path / "x") / "sweep.json").write_text('{"jobs": [{"overrides": 3}]}')
+    assert ganforge("compare", str(tmp_path / "x")) == 0
+    assert "0 and 1 more" in capsys.readouterr().out
 
 
 CNN_AND_INCEPTION = [FID, replace(FID, value=50.0, protocol=replace(PROTOCOL, extractor="in"))]
@@ -214,7 +260,7 @@ def test_compared_runs_have_their_pictures_beside_them(tmp_path, capsys):
     for name in "ab":
         assert f"samples of {name}: {tmp_path}/{name}/samples/grid.png" in out
     text = page.read_text()
-    assert text.count("data:image/png;base64") == 2
+    assert text.count("data:image/webp;base64") == 2
     assert text.index(f"{tmp_path}/b") < text.index(f"{tmp_path}/a")
 
 

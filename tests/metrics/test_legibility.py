@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from ganforge.metrics.cnn import CNNFeatures
-from ganforge.metrics.comparison import NOISE, REAL, Comparison
+from ganforge.metrics.comparison import Comparison
 from ganforge.metrics.features import Features
 from ganforge.metrics.legibility import Legibility
+from ganforge.metrics.protocol import NOISE, REAL
 from ganforge.metrics.scorer import Scorer, uniform_noise
 from ganforge.metrics.scores import FID
 from ganforge.metrics.statistics import ImageSet, RealFeatures

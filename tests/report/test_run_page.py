@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.protocol import NOISE, REAL, Protocol, Score
 from ganforge.report.run_page import Moment, _duration, write_run_page
 from ganforge.utils.runs import Run
 from helpers import TINY, TINY_AVATARS, tiny_run

@@ -1,7 +1,6 @@
 import pytest
 
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Protocol, Score
+from ganforge.metrics.protocol import NOISE, REAL, Protocol, Score
 from ganforge.report.verdict import going_on, reference, trend, verdict
 
 PROTOCOL = Protocol("cnn", "ab", "none", 64, ema=True, n_real=64, split="train")

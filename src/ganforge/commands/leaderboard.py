@@ -10,7 +10,7 @@ from ganforge.commands.compare import wanted
 from ganforge.metrics.protocol import Measure, Score, describe_differences
 from ganforge.report.rankings import ranking_table
 from ganforge.report.tables import ranking_line
-from ganforge.scoring.page import note, section, write_page
+from ganforge.scoring.page import Pictures, note, section, write_page
 from ganforge.scoring.ranking import Scored, boards, common_measure, rank, read_scored
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import Run, by_number
@@ -27,17 +27,18 @@ def leaderboard(config: DictConfig) -> None:
             "ganforge evaluate run=..."
         )
     groups = boards(runs, config.metric)
-    parts = []
-    for measure, members in sorted(groups, key=lambda group: -len(group[1])):
-        entries, protocol = rank(members, measure), ranking_line(members[0].scores[measure])
+    parts, ranked = [], [(m, members, rank(members, m)) for m, members in groups]
+    pictures = Pictures(sum(len(entries) for *_, entries in ranked))
+    for measure, members, entries in sorted(ranked, key=lambda group: -len(group[1])):
+        protocol = ranking_line(members[0].scores[measure])
         console.print(ranking_table(entries, measure))
         console.print(protocol, style="dim", soft_wrap=True)
-        parts.append(section(entries, measure.name, protocol))
+        parts.append(section(entries, measure.name, protocol, pictures))
     for line in _apart(groups):
         console.print(line, soft_wrap=True)
         parts.append(note(line))
     output = Path(config.output or Path(config.runs[0]) / "leaderboard.html")
-    write_page("Leaderboard", parts, output)
+    write_page("Leaderboard", parts, output, pictures)
     console.print(f"pictures beside the scores: {relative_path(output)}", soft_wrap=True)
 
 

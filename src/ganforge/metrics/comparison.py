@@ -20,8 +20,6 @@ from ganforge.metrics.statistics import RealFeatures
 from ganforge.utils.errors import UserError
 from ganforge.utils.neighbours import Nearest, block_rows, nearest
 
-# Details that say what others score in generated images' place.
-REAL, NOISE = "real_images", "uniform_noise"
 Heads = Callable[[Tensor], dict[str, Tensor]]  # from features to the logits of each attribute
 
 

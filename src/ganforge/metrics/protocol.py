@@ -9,6 +9,8 @@ from ganforge.utils.errors import DamagedFileError, UserError
 
 Settings = tuple[tuple[str, int | float | str], ...]
 DRAW = {"draw": True}
+# Details that say what others score in generated images' place.
+REAL, NOISE = "real_images", "uniform_noise"
 
 
 def short_count(count: int) -> str:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ganforge import __version__
 from ganforge.metrics.cnn import CNNFeatures
-from ganforge.metrics.comparison import NOISE, REAL, Comparison, Heads, Metric, Value
+from ganforge.metrics.comparison import Comparison, Heads, Metric, Value
 from ganforge.metrics.features import Batch, FeatureExtractor, Features, Progress, extract
-from ganforge.metrics.protocol import Protocol, Score, Settings
+from ganforge.metrics.protocol import NOISE, REAL, Protocol, Score, Settings
 from ganforge.metrics.scores import FID, KID, FIDInfinity, InceptionScore
 from ganforge.metrics.statistics import ImageSet, RealFeatures, real_features
 from ganforge.utils.errors import GanforgeError, UserError

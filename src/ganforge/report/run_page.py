@@ -17,8 +17,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Score
+from ganforge.metrics.protocol import NOISE, REAL, Score
 from ganforge.report.curves import HEIGHT, PANELS, WIDTH, Panel, drawings, score_panel
 from ganforge.report.tables import BETTER, of_others, protocol_line
 from ganforge.report.verdict import MEANINGS, going_on, reference, verdict

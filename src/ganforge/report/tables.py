@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from rich.table import Table
 
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Score
+from ganforge.metrics.protocol import NOISE, REAL, Score
 
 SIMILAR = ("psnr", "psnr_pooled", "ssim")
 LIPS = tuple(

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Score
+from ganforge.metrics.protocol import NOISE, REAL, Score
 
 PLACES = (
     (0.15, "hardly better than noise"),

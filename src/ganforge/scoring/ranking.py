@@ -8,16 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from ganforge.config.reading import read_plain
 from ganforge.metrics.protocol import Measure, Score, refuse_unlike
 from ganforge.report.tables import BETTER
-from ganforge.trained.load import read_config
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.files import read_small
 from ganforge.utils.runs import Run, by_number
@@ -46,22 +44,36 @@ class Scored:
         """Names of the scores, in order."""
         return list(dict.fromkeys(measure.name for measure in self.scores))
 
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What it was composed from, as plain values."""
+        config = read_plain(self.run.config)
+        if not isinstance(config.get("model"), dict):
+            raise DamagedFileError(f"{self.run.config} is not the configuration of a training run")
+        return config
+
     @property
     def seed(self) -> Any:
         """The seed that it was trained with."""
-        return read_config(self.run).get("seed")
+        return self.config.get("seed")
 
     @cached_property
     def recipe(self) -> str:
         """Hash of the configuration without what only names, places or seeds a run."""
-        config: Any = OmegaConf.to_container(read_config(self.run), resolve=False)
+        config = dict(self.config)
         for key in ("seed", "paths", "name", "hydra", "logger"):
             config.pop(key, None)
-        for callback in LOGGED:
-            (config.get("callbacks") or {}).pop(callback, None)
-        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        callbacks = config.get("callbacks")
+        if isinstance(callbacks, dict):
+            config["callbacks"] = {k: v for k, v in callbacks.items() if k not in LOGGED}
+        return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
 
-    @property
+    @cached_property
+    def swept(self) -> str | None:
+        """What its sweep varied and it has, as typed, the seed left out; None of a single run."""
+        return sweep_settings(self.run.folder.parent).get(self.run.folder.name)
+
+    @cached_property
     def picture(self) -> Path | None:
         """The newest grid of samples."""
         return next(reversed(by_number(self.run.samples.glob("*.png"))), None)
@@ -83,6 +95,10 @@ class Entry:
     def name(self) -> str:
         """The runs' common name without their times, or the first one's."""
         name = self.runs[0].name
+        settings = {run.swept for run in self.runs}
+        if len(settings) == 1 and (setting := settings.pop()) is not None:
+            sweep = name.rpartition("/")[0]
+            return ": ".join(filter(None, [sweep, setting])) or self.runs[0].run.folder.parent.name
         if len(self.runs) == 1:
             return name
         same = {STAMP.sub("", run.name) for run in self.runs}
@@ -109,6 +125,34 @@ class Entry:
             return None
         squares = math.fsum((score.value - self.mean) ** 2 for score in self.scores)
         return math.sqrt(squares / (len(self.scores) - 1))
+
+
+@cache
+def sweep_settings(folder: Path) -> Mapping[str, str]:
+    """By the names of the jobs' folders, what each sets that not all jobs of the sweep set alike.
+
+    A folder of no sweep, or one whose list cannot be read, has none.
+    """
+    try:
+        jobs = json.loads(read_small(folder / "sweep.json", LARGEST))["jobs"]
+        settings = {
+            str(job["number"]): dict(word.lstrip("+~").split("=", 1) for word in job["overrides"])
+            for job in jobs
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    keys = dict.fromkeys(key for each in settings.values() for key in each)
+    varied = [
+        key
+        for key in keys
+        if key != "seed"
+        and not key.startswith("hydra.")
+        and len({each.get(key) for each in settings.values()}) > 1
+    ]
+    return {
+        number: " ".join(f"{key}={each[key]}" for key in varied if key in each)
+        for number, each in settings.items()
+    }  # fmt: skip
 
 
 def cell(entry: Entry) -> str:

@@ -10,8 +10,7 @@ from ganforge.callbacks.image_quality import ImageQuality
 from ganforge.callbacks.lookup import callback_of
 from ganforge.callbacks.score_history import ScoreHistory, history_of
 from ganforge.callbacks.theory import TheoryFigure
-from ganforge.metrics.comparison import NOISE, REAL
-from ganforge.metrics.protocol import Score
+from ganforge.metrics.protocol import NOISE, REAL, Score
 from ganforge.models.translator import Translator
 from ganforge.report.tables import of_others, protocol_line, readings_table, score_table
 from ganforge.report.verdict import going_on, verdict
