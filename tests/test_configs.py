@@ -97,6 +97,7 @@ def test_every_conditioning_composes_with_every_model(
         *(f"loss={name}" for name in options("loss")),
         *(f"regularizer=[{name}] norm=none" for name in options("regularizer")),
         f"regularizer=[{','.join(options('regularizer'))}] norm=spectral",
+        *(f"generator_term=[{name}]" for name in options("generator_term")),
         *(f"augment={name}" for name in options("augment")),
         *(f"norm={name}" for name in options("norm")),
         *(f"noise={name}" for name in options("noise")),

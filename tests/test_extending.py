@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_adds_each_kind_of_thing() -> None:
     files = {name for _, name, _ in BLOCKS if name}
     groups = {name.split("/")[1] for name in files if name.startswith("my_conf/")}
-    assert groups == {"model", "loss", "data", "callbacks"}
-    assert len(COMMANDS) == 5
+    assert groups == {"model", "loss", "data", "callbacks", "generator_term"}
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: re.findall(r"\w+=\S+", c)[0])
@@ -45,5 +45,11 @@ def test_command_trains_two_steps(command: str, folder: Path) -> None:
     assert max(record["step"] for record in records) == 2
     if "mean_matching" in command:
         assert any("generator/mean" in record for record in records)
+    if "generator_term" in command:
+        name = re.findall(r"generator_term=\[(\w+)", command)[0]
+        assert any(f"generator/{name}" in record for record in records)
+    if "explore" in command:
+        (found,) = (run / "explore").glob("*/explore.json")
+        assert json.loads(found.read_text())["space"] == "w"
     if "mean_picture" in command:
         assert (run / "samples" / "mean_000002.png").is_file()

@@ -42,12 +42,14 @@ class Compile(Callback):
                 f"callbacks.compile.networks names {name!r}, which this model does not have: "
                 f"choose from {', '.join(names)}"
             )
-        penalties = list(module.objective.regularizers)
-        if penalties and any(getattr(module, name) is critic for critic in critics):
+        of_critic = any(getattr(module, name) is critic for critic in critics)
+        objective = module.objective
+        penalties = objective.regularizers if of_critic else objective.generator_terms
+        if penalties:
             raise UserError(
-                f"callbacks.compile.networks names {name!r}, but regularizer "
-                f"{', '.join(penalties)} may differentiate it twice, which torch.compile cannot: "
-                f"leave it out"
+                f"callbacks.compile.networks names {name!r}, but "
+                f"{'regularizer' if of_critic else 'generator_term'} {', '.join(penalties)} may "
+                "differentiate it twice, which torch.compile cannot: leave it out"
             )
         compiler = os.environ.get("CXX", "g++")
         if self.backend == "inductor" and module.device.type == "cpu" and not _found(compiler):

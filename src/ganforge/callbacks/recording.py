@@ -68,6 +68,7 @@ class Repeater:
         self._module = module
         self._recorder = recorder
         self._counting = counting(module)
+        self._calls = {part: module.calls_of(part) for part in self._counting}
         self._played: dict[Hashable, int] = {}
         self._recordings: dict[Hashable, _Recording] = {}
         self._works = True
@@ -86,7 +87,7 @@ class Repeater:
         else:
             self._recordings[kind].repeat(batch)
             for part in self._counting:
-                part.advance(self._module.discriminator_calls)
+                part.advance(self._calls[part])
 
     @property
     def recordings(self) -> int:
@@ -95,7 +96,7 @@ class Repeater:
 
     def _kind(self, batch: Batch) -> Hashable | None:
         shapes = tuple((name, value.shape, value.dtype) for name, value in batch.items())
-        keys = tuple(graph_key(part, self._module.discriminator_calls) for part in self._counting)
+        keys = tuple(graph_key(part, self._calls[part]) for part in self._counting)
         return None if None in keys else (shapes, keys)
 
     def _record(self, kind: Hashable, batch: Batch) -> None:

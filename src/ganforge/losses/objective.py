@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,20 @@ class Critique:
     shown: Callable[[Tensor], Tensor] = as_they_are
     real_images: Tensor | None = None  # None: nothing changed them
     fake_images: Tensor | None = None
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Latents of one batch, or of one part of it, and what makes images of them.
+
+    ``mapping`` makes styles of latents, or leaves them alone; ``synthesis`` makes float images
+    ``[-1, 1]`` of styles. Both know the labels of a conditional model.
+    """
+
+    latents: Tensor
+    mapping: Callable[[Tensor], Tensor]
+    synthesis: Callable[[Tensor], Tensor]
     part: int = 0
 
 
@@ -80,6 +94,14 @@ class Regularizer(Protocol):
     def __call__(self, critique: Critique) -> Tensor: ...  # noqa: D102
 
 
+class GeneratorTerm(Protocol):
+    """A scalar that the generator minimises beside its loss; otherwise like a ``Regularizer``."""
+
+    weight: float
+
+    def __call__(self, generation: Generation) -> Tensor: ...  # noqa: D102
+
+
 class AdversarialObjective(nn.Module):
     """What each player of an adversarial game minimises.
 
@@ -98,15 +120,16 @@ class AdversarialObjective(nn.Module):
         regularizers: Mapping[str, Regularizer] | None = None,
         augment: nn.Module | None = None,
         noise: nn.Module | None = None,
+        generator_terms: Mapping[str, GeneratorTerm] | None = None,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.regularizers = dict(regularizers or {})
-        _check(loss, self.regularizers, augment)
+        self.generator_terms = dict(generator_terms or {})
+        _check(loss, self.regularizers, self.generator_terms, augment)
         # Registered as well, so that what they remember goes into checkpoints.
-        self.memories = nn.ModuleDict(
-            {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
-        )
+        self.memories = _modules(self.regularizers)
+        self.generator_memories = _modules(self.generator_terms)
         self.augment = augment or nn.Identity()
         self.noise = noise or nn.Identity()
 
@@ -196,6 +219,11 @@ class AdversarialObjective(nn.Module):
             loss = self.loss.generator(fakes, reals)
             yield {"adversarial": Term(_share(loss, len(said)))}
 
+    def of_generator(self, generation: Generation) -> Terms:
+        """The generator's own terms on one part of a batch."""
+        values = {name: term(generation) for name, term in self.generator_terms.items()}
+        return {name: Term(v, self.generator_terms[name].weight) for name, v in values.items()}
+
     def _answers_to(
         self, critic: Critic, fake: Tensor, real: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
@@ -242,16 +270,24 @@ class AdversarialObjective(nn.Module):
         return Term(probability.mean(), weight=0.0)
 
 
+def _modules(parts: Mapping[str, Any]) -> nn.ModuleDict:
+    return nn.ModuleDict({k: part for k, part in parts.items() if isinstance(part, nn.Module)})
+
+
 def _check(
-    loss: AdversarialLoss, regularizers: Mapping[str, Regularizer], augment: nn.Module | None
+    loss: AdversarialLoss,
+    regularizers: Mapping[str, Regularizer],
+    generator_terms: Mapping[str, GeneratorTerm],
+    augment: nn.Module | None,
 ) -> None:
     """Refuse what would fail, or mean nothing, in the first update."""
-    for name, regularizer in regularizers.items():
-        if not callable(regularizer):
-            raise ValueError(
-                f"regularizer {name} is settings without a class ({regularizer}): choose it with "
-                f"regularizer=[{name}], or remove its settings"
-            )
+    for group, parts in (("regularizer", regularizers), ("generator_term", generator_terms)):
+        for name, part in parts.items():
+            if not callable(part):
+                raise ValueError(
+                    f"{group} {name} is settings without a class ({part}): choose it with "
+                    f"{group}=[{name}], or remove its settings"
+                )
     if getattr(augment, "needs_boundary", False) and not getattr(loss, "has_boundary", True):
         raise ValueError(
             f"{type(augment).__name__} goes by the critic's verdicts, and {type(loss).__name__} "

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.losses.objective import Critic, Critique, Regularizer
+from ganforge.losses.objective import Critic, Critique, Generation, GeneratorTerm, Regularizer
 
 
 def verdicts(logits: Tensor) -> Tensor:
@@ -139,19 +139,19 @@ class Consistency:
 
 
 class Lazy(nn.Module):
-    """Another regularizer, at every ``every``-th update only, ``every`` times as heavy.
+    """Another regularizer at every ``every``-th update only, ``every`` times as heavy.
 
     Lazy regularization of Karras et al. 2020 (StyleGAN2, section 3.1): the same pull for a fraction
-    of the time. Between its turns the last value is shown, with a weight of 0. The parts of a batch
-    have one turn.
+    of the time, of a term of the generator's own as well. Between its turns the last value is
+    shown, with a weight of 0. The parts of a batch have one turn.
     """
 
-    def __init__(self, regularizer: Regularizer, every: int = 16) -> None:
+    def __init__(self, regularizer: Regularizer | GeneratorTerm, every: int = 16) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"a lazy regularizer acts every 1 or more updates, not every {every}")
         self.regularizer, self.every = regularizer, every
-        self.per_sample = regularizer.per_sample
+        self.per_sample = getattr(regularizer, "per_sample", False)
         self.needs_batch = getattr(regularizer, "needs_batch", False)
         self.register_buffer("last", torch.zeros(()))
         self._updates = 0  # a number, not a buffer: reading that would wait for the device
@@ -162,7 +162,7 @@ class Lazy(nn.Module):
         """``every`` times the regularizer's own at its turn, else 0."""
         return self.every * self.regularizer.weight if self._due else 0.0
 
-    def forward(self, critique: Critique) -> Tensor:
+    def forward(self, critique: Critique | Generation) -> Tensor:
         """The penalty at its turn (the first update is one), else its last value."""
         if critique.part == 0:
             self._due = self._updates % self.every == 0

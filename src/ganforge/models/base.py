@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganforge.losses.objective import Terms
+from ganforge.losses.objective import AdversarialObjective, Terms
 from ganforge.utils.images import to_float
 from ganforge.utils.random_state import of_all_ranks, random_state, set_random_state
 from ganforge.utils.seeds import number, seed_globals, torch_rng
@@ -181,6 +181,12 @@ class AdversarialModule(LightningModule):
     def discriminator_calls(self) -> int:
         """How often a step asks an objective for the discriminator's terms."""
         return 1
+
+    def calls_of(self, part: nn.Module) -> int:
+        """How often a step asks a part of an objective: the generator's own terms once."""
+        objectives = (o for o in self.modules() if isinstance(o, AdversarialObjective))
+        own = any(part is p for o in objectives for p in o.generator_memories.modules())
+        return 1 if own else self.discriminator_calls
 
     def images_in(self, batch: Batch) -> int:
         """Real images that a batch shows."""

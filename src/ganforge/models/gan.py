@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ganforge.losses.objective import AdversarialObjective, Terms, refuse_batch_norm
+from ganforge.losses.objective import AdversarialObjective, Generation, Terms, refuse_batch_norm
 from ganforge.models.base import Batch, OptimizerFactory, ScheduleFactory
 from ganforge.models.conditioning import classification, critic_of
 from ganforge.models.latent import LatentModel
+from ganforge.networks.mapped import MappedGenerator
 from ganforge.utils.errors import UserError
 
 
@@ -152,8 +154,17 @@ class GAN(LatentModel):
                 for critic, part in zip(critics, batches, strict=True)
             ]
         )
-        for critic, terms in zip(critics, parts, strict=True):
-            yield terms | classification(critic, 1, self.classifier_weight)
+        for number, (critic, terms) in enumerate(zip(critics, parts, strict=True)):
+            own = self.objective.of_generator(self.generation(batches[number], number))
+            yield terms | classification(critic, 1, self.classifier_weight) | own
+
+    def generation(self, batch: MiniBatch, part: int) -> Generation:
+        """What the generator's own terms read of a part."""
+        if isinstance(self.generator, MappedGenerator):
+            mapping = partial(self.generator.styles, labels=batch.labels)
+            return Generation(batch.z, mapping, self.generator.synthesis, part)
+        synthesis = partial(self._synthesise, labels=batch.labels)
+        return Generation(batch.z, torch.clone, synthesis, part)
 
     def on_fit_start(self) -> None:
         """Refuse labels that do not fit before the first step."""

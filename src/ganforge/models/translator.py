@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.losses.objective import AdversarialObjective
 from ganforge.models.base import AdversarialModule
+from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float, to_uint8
 from ganforge.utils.modes import evaluating
 
@@ -24,6 +26,16 @@ class Translator(AdversarialModule):
     batch_keys: ClassVar[tuple[str, ...]] = ("a", "b")
     noise_at_test: bool = False  # whether the same image gives another translation each time
     usage: ClassVar[str] = "translate run={run} input=FOLDER output=FOLDER"  # of ``ganforge``
+
+    def setup(self, stage: str) -> None:
+        """Refuse terms that read latents, which a translator does not have."""
+        super().setup(stage)
+        for part in self.modules():
+            if isinstance(part, AdversarialObjective) and part.generator_terms:
+                raise UserError(
+                    f"generator_term=[{','.join(part.generator_terms)}] reads the latents of a "
+                    "generator, which a translator does not have: remove it"
+                )
 
     def generators(self) -> dict[str, str]:
         """One a direction."""

@@ -33,8 +33,8 @@ KINDS = 2  # of pictures that are shown: a translator has one for each direction
 SIDE, FRAME_SIDE = 1024, 640  # pixels
 LIBRARIES = ("ganforge", "torch", "lightning", "numpy")
 CHOICES = (
-    "model", "data", "loss", "regularizer", "augment", "norm", "noise", "conditioning",
-    "schedule", "rates", "features",
+    "model", "data", "loss", "regularizer", "generator_term", "augment", "norm", "noise",
+    "conditioning", "schedule", "rates", "features",
 )  # fmt: skip
 
 
