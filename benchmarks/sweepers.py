@@ -7,11 +7,14 @@ times the steps of a whole trial: with pruning, which ends trials early, it begi
 
 import argparse
 import json
-import statistics
+import math
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
+from scipy import stats
 
 from ganforge.utils.files import write_json
 
@@ -25,17 +28,22 @@ SEARCHES = {
 def search(folder: Path, seed: int, trials: int, overrides: list[str]) -> list[float]:
     """The values of one search's jobs, in order, as far as its steps reach."""
     words = ["sweep=optuna_gaussian1d", f"hydra.sweep.dir={folder}", "logger=[]", f"seed={seed}"]
-    count = (
-        f"hydra.sweeper.n_trials={2 * trials if any('pruner' in o for o in overrides) else trials}"
-    )
-    program = [sys.executable, "-m", "ganforge", "train", *words, count, *overrides]
-    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
-    jobs = json.loads((folder / "sweep.json").read_text())["jobs"]
-    whole, spent, values = max(job["step"] or 0 for job in jobs), 0, []
-    for job in jobs:
-        spent += job["step"] or whole
-        if spent <= trials * whole and job["value"] is not None:
-            values.append(job["value"])
+    program, values, more = [sys.executable, "-m", "ganforge", "train"], [], trials
+    begun = 0
+    while more > 0:  # of pruned trials more begin, until as many steps are spent
+        begun += more
+        budget = f"hydra.sweeper.n_trials={begun}"
+        subprocess.run(
+            [*program, *words, *overrides, budget], check=True, stdout=subprocess.DEVNULL
+        )
+        words, overrides = [f"resume_sweep={folder}"], []
+        jobs = json.loads((folder / "sweep.json").read_text())["jobs"]
+        whole, spent, values = max(job["step"] or 0 for job in jobs), 0, []
+        for job in jobs:
+            spent += job["step"] or whole
+            if spent <= trials * whole and job["value"] is not None:
+                values.append(job["value"])
+        more = trials - math.ceil(spent / whole)
     return values
 
 
@@ -49,10 +57,14 @@ def main(repeats: int, trials: int, folder: Path, overrides: list[str]) -> None:
             values[name].append(found)
             print(f"RESULT seed {seed} {name}: best of {len(found)} {min(found):.4f}", flush=True)
     write_json(values, folder / "sweepers.json")
-    for name, runs in values.items():
-        best = [min(run) for run in runs]
-        spread = statistics.stdev(best) if len(best) > 1 else 0.0
-        print(f"RESULT {name}: {statistics.fmean(best):.4f} ± {spread:.4f} {json.dumps(best)}")
+    best = {name: np.array([min(run) for run in runs]) for name, runs in values.items()}
+    for name, found in best.items():
+        line = f"RESULT {name}: {found.mean():.4f}, seed by seed {np.round(found, 4).tolist()}"
+        if name != "random" and repeats > 1:
+            gain = best["random"] - found
+            half = stats.t.ppf(0.975, repeats - 1) * stats.sem(gain)
+            line += f"; below random by {gain.mean():.4f} ± {half:.4f} (95 %, paired by seed)"
+        print(line)
 
 
 def arguments() -> argparse.Namespace:
