@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# What a user needs, and what developers add, in one environment.
+BASE := $(VENV)/.base
+DEV := $(VENV)/.dev
 # Overrides for train and bench, for example: make train ARGS="model=gan data=fashion_mnist"
 ARGS ?=
 RUN ?= outputs/latest
@@ -13,39 +15,45 @@ RUN ?= outputs/latest
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP)  ## create .venv and install ganforge with its development tools
+install: $(BASE)  ## create .venv and install ganforge
 
-$(STAMP): pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "ganforge needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+
+$(BASE): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-train: $(STAMP)  ## train a DCGAN on drawn faces (ARGS="..." trains something else)
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $(BASE) $@
+
+train: $(BASE)  ## train a DCGAN on drawn faces (ARGS="..." trains something else)
 	@$(BIN)/ganforge train $(or $(ARGS),experiment=quickstart)
 
-sweep: $(STAMP)  ## sweep over losses and seeds (ARGS="..." another one, resume_sweep=... goes on)
+sweep: $(BASE)  ## sweep over losses and seeds (ARGS="..." another one, resume_sweep=... goes on)
 	@$(BIN)/ganforge train $(if $(findstring sweep=,$(ARGS)),,-m) $(or $(ARGS),experiment=quickstart loss=hinge,non_saturating seed=1,2)
 
-evaluate: $(STAMP)  ## score the newest run (RUN=outputs/... another one)
+evaluate: $(BASE)  ## score the newest run (RUN=outputs/... another one)
 	@$(BIN)/ganforge evaluate run=$(RUN) $(ARGS)
 
-generate: $(STAMP)  ## draw pictures with the newest run (RUN=outputs/... another one)
+generate: $(BASE)  ## draw pictures with the newest run (RUN=outputs/... another one)
 	@$(BIN)/ganforge generate run=$(RUN) $(ARGS)
 
-bench: $(STAMP)  ## measure speed beside plain programs (ARGS="case=dcgan32" for one)
+bench: $(DEV)  ## measure speed beside plain programs (ARGS="case=dcgan32" for one)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-lint: $(STAMP)  ## check style and formatting
+lint: $(DEV)  ## check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
 # A process a core, each with one thread; a file stays with one process, for what its tests share.
-test: $(STAMP)  ## run the fast tests (under 10 minutes on 2 cores)
+test: $(DEV)  ## run the fast tests (under 10 minutes on 2 cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
-test-full: $(STAMP)  ## run all tests, trainings of minutes included
+test-full: $(DEV)  ## run all tests, trainings of minutes included
 	@$(BIN)/python -m pytest -m "not gpu" --timeout=3600 $(ARGS)
 
 clean:  ## remove caches and build results (never outputs/ or .venv)

@@ -14,7 +14,7 @@ DATA_OF_MODEL: dict[str, list[str]] = {}
 # They have callbacks and data of their own: tests/commands/test_translate.py and test_retouch.py
 # step them.
 TRANSLATORS = {"cyclegan", "pix2pix", "region"}
-NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "image_folder", "mnist", "streaming"}
+NEEDS_FILES = {"celeba", "cifar10", "fashion_mnist", "hub", "image_folder", "mnist", "streaming"}
 MODEL_OF_DATA = {
     "gaussian1d": ["experiment=gaussian1d"],
     "ring2d": ["experiment=ring2d"],

@@ -47,3 +47,35 @@ def test_the_installed_command_composes_its_own_configuration(
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert "MLPGenerator" in done.stdout, done.stderr
+
+
+TRAINING = [
+    "train", "experiment=quickstart", "hydra.run.dir=one", "paths.data_dir=data",
+    "trainer.max_steps=2", "trainer.accelerator=cpu", "data.batch_size=4",
+    "data.source.train_count=32", "data.source.test_count=16", "data.source.workers=1",
+    "callbacks.image_quality.n_images=16", "callbacks.sample_grid.every_n_steps=2",
+    "callbacks.image_quality.metrics=[{_target_:ganforge.metrics.scores.FID}]",
+]  # fmt: skip
+EXTRAS = {
+    "train sweep=optuna_gaussian1d": "optuna",
+    "train data=streaming data.path=data": "streaming",
+    "train data=hub data.source.path=me/faces": "hub",
+    "explore run=one tool=interpolation film=mp4": "video",
+    "dashboard project=gans": "dashboard",
+    "lab run=one": "lab",
+}
+
+
+def test_the_base_alone_trains_and_names_the_extra_of_all_else(tmp_path: Path) -> None:
+    """In one process, which finds no module that other packages have."""
+    commands = " -- ".join([" ".join(TRAINING), *EXTRAS])
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/missing_packages.py"), commands],
+        cwd=tmp_path, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert (tmp_path / "one/checkpoints/last.ckpt").is_file(), done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ganforge: ")]
+    assert len(lines) == len(EXTRAS), done.stderr
+    for line, (command, extra) in zip(lines, EXTRAS.items(), strict=True):
+        assert f"pip install 'ganforge[{extra}]'" in line, command
+    assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ from ganforge.config.arguments import quoted
 
 KEYS = ("path", "folder", "train_folder", "test_folder")
 GROUPS = ("data", "features")
+HUB = "ganforge.data.hub.HubDataset"  # its path may be a name elsewhere
 
 
 def with_absolute_places(config: DictConfig) -> DictConfig:
@@ -45,5 +46,5 @@ def _below(node: Any, prefix: str) -> Iterator[tuple[DictConfig, str, str, str]]
             yield from _below(value, name)
         elif key in KEYS and isinstance(value, str) and value and "://" not in value:
             place = os.path.abspath(Path(value).expanduser())
-            if place != value:
+            if place != value and not (node.get("_target_") == HUB and not os.path.exists(place)):
                 yield node, str(key), name, place

@@ -28,7 +28,7 @@ def check_film(film: str) -> None:
     if film not in FILMS:
         raise UserError(f"film={film} is no kind of film: choose {' or '.join(FILMS)}")
     if film == "mp4" and find_spec("imageio_ffmpeg") is None:
-        raise UserError("film=mp4 needs a package: pip install imageio-ffmpeg")
+        raise UserError("film=mp4 needs a package: pip install 'ganforge[video]'")
 
 
 @dataclass(frozen=True)
