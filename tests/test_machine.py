@@ -37,4 +37,4 @@ def test_clean_removes_what_is_named_alone(data: Path, capsys: pytest.CaptureFix
     assert (data / "statistics/file").is_file()
     assert (data / "weights/file").is_file()
     assert ganforge("clean", "weights") == 2
-    assert "there are cache, statistics, downloads" in capsys.readouterr().err
+    assert "there are cache, statistics, downloads, hub" in capsys.readouterr().err

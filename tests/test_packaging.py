@@ -33,6 +33,14 @@ def test_the_wheel_holds_configuration_and_weights(installed: Path) -> None:
     )
 
 
+def test_the_wheel_holds_the_ready_made_models(installed: Path) -> None:
+    zoo = ROOT / "src/ganforge/zoo"
+    files = {path.relative_to(zoo) for path in zoo.rglob("*") if path.is_file()}
+    assert len(files) >= 15
+    for file in files:
+        assert (installed / "ganforge/zoo" / file).read_bytes() == (zoo / file).read_bytes()
+
+
 def test_the_installed_command_composes_its_own_configuration(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -63,6 +71,9 @@ EXTRAS = {
     "explore run=one tool=interpolation film=mp4": "video",
     "dashboard project=gans": "dashboard",
     "lab run=one": "lab",
+    "export run=one format=onnx": "onnx",
+    "push run=one repo=me/faces": "hub",
+    "generate run=hf:me/faces": "hub",
 }
 
 

@@ -60,7 +60,7 @@ def words_of(line: str) -> list[str]:
     return [word for word in shlex.split(line, comments=True) if word not in ("...", "…")]
 
 
-LOOKING_AFTER = ("checks", "clean")
+LOOKING_AFTER = ("checks", "clean", "zoo")
 PRINTED = sorted({line for page in PAGES for line in lines_of(page)})
 COMPLETE = {line for page in PAGES for line in fenced(page.read_text(encoding="utf-8"))}
 

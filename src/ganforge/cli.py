@@ -19,6 +19,7 @@ COMMANDS = {
     "translate": "translate images with a trained CycleGAN or pix2pix",
     "retouch": "open closed eyes in photos, after another photo of the same person",
     "export": "take a trained generator elsewhere: a bundle, ONNX, torch.export, a Space",
+    "push": "upload a trained generator to the Hugging Face hub",
     "pack": "write a data set larger than memory as an indexed stream",
     "dashboard": "build a W&B workspace: quality, balance, samples, speed",
     "lab": "touch a trained model in the browser: samples, sliders, arithmetic, photos, runs",
@@ -35,6 +36,7 @@ def usage() -> str:
         f"{lines}\n\n"
         "ganforge COMMAND --help lists what can be chosen, --cfg job prints the composed\n"
         "configuration. Start with: ganforge train\n"
+        "ganforge zoo lists ready-made models: ganforge generate run=zoo:avatars32\n"
         "ganforge checks tells what this machine has, ganforge clean what can be removed;\n"
         "ganforge completion bash (or zsh, fish) prints what lets the shell complete all of it"
     )
@@ -114,7 +116,7 @@ def run() -> None:
     if name in ("completion", "complete"):
         complete(name, arguments[1:])
         return
-    if name in ("checks", "clean"):
+    if name in ("checks", "clean", "zoo"):
         look_after(name, arguments[1:])
         return
     if name == "job":  # how a sweep starts each of its jobs
@@ -158,7 +160,7 @@ def complete(name: str, words: list[str]) -> None:
     from ganforge.config.completion import SHELLS, completions
 
     if name == "complete":
-        print("\n".join(completions([*COMMANDS, "checks", "clean", "completion"], words)))
+        print("\n".join(completions([*COMMANDS, "checks", "clean", "zoo", "completion"], words)))
     elif len(words) == 1 and words[0] in SHELLS:
         print(SHELLS[words[0]])
     else:
@@ -166,9 +168,12 @@ def complete(name: str, words: list[str]) -> None:
 
 
 def look_after(name: str, words: list[str]) -> None:
-    """Print what this machine has, or clear what can be made again."""
-    machine = import_module("ganforge.training.machine")
+    """Print what this machine has, or what ganforge brings along; clear what can be made again."""
     try:
+        if name == "zoo":
+            print(import_module("ganforge.trained.named").listing())
+            return
+        machine = import_module("ganforge.training.machine")
         print(machine.checks() if name == "checks" else machine.clean(words))
     except Exception as error:  # noqa: BLE001 - raised again unless it is the user's
         explain_and_exit(error)

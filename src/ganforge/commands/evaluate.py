@@ -18,11 +18,14 @@ from ganforge.scoring.records import write_scores
 from ganforge.scoring.region import score_region
 from ganforge.scoring.score import score
 from ganforge.scoring.translation import directions, score_direction
+from ganforge.trained.bundle import is_bundle
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import LoadedRun, build_data, load_run, pick_device
+from ganforge.trained.named import place_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import save_image
 from ganforge.utils.ranks import world
+from ganforge.utils.runs import Run
 from ganforge.utils.terminal import relative_path, terminal
 
 WITHOUT_USE = ("size", "channels", "held_out", "classifier")  # of a translator
@@ -48,9 +51,12 @@ def evaluate(config: DictConfig) -> None:
 
 def _translator(config: DictConfig, spec: str, device: str) -> LoadedRun | None:
     """The run, if its model translates."""
-    if config.real is not None or not (Path(spec) / ".hydra" / "config.yaml").is_file():
+    if config.real is not None:
         return None
-    loaded = load_run(spec, config.checkpoint, device, config.trusted)
+    folder = place_of(spec)
+    if not (is_bundle(folder) or Run(folder).config.is_file()):
+        return None
+    loaded = load_run(folder, config.checkpoint, device, config.trusted)
     if not isinstance(loaded.module, Translator):
         return None
     # Features name the data that they fit: unresolved they can be looked at.

@@ -11,7 +11,7 @@ import yaml
 from ganforge.config.compose import config_dir
 from ganforge.utils.errors import UserError
 
-OF_RUNS = ("evaluate", "generate", "translate", "retouch", "export", "explore")
+OF_RUNS = ("evaluate", "generate", "translate", "retouch", "export", "explore", "push")
 """Commands that take a bare folder for the run."""
 
 
@@ -34,8 +34,9 @@ def understood(command: str, words: Sequence[str], folders: Sequence[str] = ()) 
 
 
 def _run(command: str, word: str) -> str:
-    """``generate outputs/latest`` is ``run=outputs/latest``."""
-    if "=" in word or word.startswith(("~", "-")) or not _there(word):
+    """``generate outputs/latest`` is ``run=outputs/latest``, as is a model by its name."""
+    named = word.startswith(("zoo:", "hf:"))
+    if "=" in word or word.startswith(("~", "-")) or not (named or _there(word)):
         return word
     if command in OF_RUNS:
         return f"run={word}"

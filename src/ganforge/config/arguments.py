@@ -28,7 +28,7 @@ PATHS = {
 """Keys whose value is a path, in full or by their last word: the same everywhere."""
 LISTS = {"runs", "images"}
 """Keys of several paths; one that stands alone may be a path or a number."""
-NAMES = {"class", "group", "license", "name", "project", "entity"}
+NAMES = {"class", "group", "license", "name", "project", "entity", "repo"}
 """Keys of free text."""
 ONE = ("hydra.", "paths.", "resume")
 """Beginnings of keys that a sweep cannot vary: a comma in their value is one of a name."""

@@ -100,14 +100,14 @@ KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(
         ("channels_last", "convert", "flip", "fused", "lossless", "noise_at_test", "overwrite",
-         "paired", "half", "picture",
+         "paired", "half", "picture", "private",
          "rescale", "trusted", "truth", "uint8"),
         FLAG,
     ),
     **dict.fromkeys(
         ("address", "checkpoint", "data_path", "device", "direction", "exemplar", "extractor",
          "fake", "folder", "held_out", "input", "landmarks", "license", "metric", "output",
-         "outputs", "path", "project", "real", "run", "sound", "voice",
+         "outputs", "path", "project", "real", "repo", "run", "sound", "voice",
          "test_folder", "train_folder"),
         TEXT,
     ),
@@ -120,8 +120,8 @@ KINDS: dict[str, Kind] = {
     "target": SIGN,
 }  # fmt: skip
 NEEDED = {
-    "seed", "tile", "overlap", "overwrite", "picture", "half", "uint8", "lr", "batch_size",
-    "width", "device", "runs", "address", "outputs", "port",
+    "seed", "tile", "overlap", "overwrite", "picture", "half", "private", "uint8", "lr",
+    "batch_size", "width", "device", "runs", "address", "outputs", "port",
 }  # fmt: skip
 PARTS = ("model.generator", "model.discriminator", "model.objective", "model.objective.loss")
 OURS = ("ganforge.", "torch.", "lightning.")

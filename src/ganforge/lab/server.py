@@ -23,6 +23,7 @@ from ganforge.lab.shelf import Shelf
 from ganforge.lab.translate import translate
 from ganforge.lab.walk import walk
 from ganforge.trained.bundle import is_bundle
+from ganforge.trained.named import place_of
 from ganforge.utils.errors import GanforgeError, UserError
 from ganforge.utils.runs import find_run
 from ganforge.utils.terminal import relative_path, terminal
@@ -65,7 +66,7 @@ def lab_of(config: DictConfig) -> Lab:
     """The lab that a configuration asks for; a UserError for a run that is none."""
     named = None
     if config.run is not None:
-        named = Path(str(config.run)).expanduser()
+        named = place_of(str(config.run))
         named = named.resolve() if is_bundle(named) else find_run(named).folder
     outputs = Path(str(config.outputs)).expanduser()
     shelf = Shelf(outputs, named, config.checkpoint, config.device, config.trusted)

@@ -19,6 +19,7 @@ from ganforge.scoring.files import ImageFiles
 from ganforge.trained.bundle import is_bundle
 from ganforge.trained.health import refuse_broken
 from ganforge.trained.load import LoadedRun, build_data, load_run, need_latents
+from ganforge.trained.named import place_of
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 
@@ -80,7 +81,7 @@ def open_source(
     ``size`` and ``value_range`` are for files and data sets, ``checkpoint``, ``device`` and
     ``trusted`` for runs; ``data_path`` says where a data set's files lie.
     """
-    path = Path(spec).expanduser()
+    path = place_of(spec)
     if path.suffix == ".safetensors" and is_bundle(path.parent):
         path = path.parent
     if is_bundle(path) or Run(path).config.is_file():

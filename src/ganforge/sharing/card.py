@@ -24,6 +24,12 @@ CONSENT = (
 )
 
 
+DRAWN = tuple(
+    f"ganforge.data.{name}"
+    for name in ("avatars.Avatars", "avatar_domains.AvatarDomain", "drawn_eyes.DrawnEyes",
+                 "talkers.Talkers")
+)  # fmt: skip
+OWN_STYLE = "avataaars"
 KNOWN_LICENSES = (
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
     "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "agpl-3.0", "unlicense",
@@ -35,7 +41,8 @@ KNOWN_LICENSES = (
 class Card:
     """What a model card is written from; ``pictures`` maps files to what they show.
 
-    ``place`` is what a user says in place of a run, ``half`` whether the weights were rounded.
+    ``place`` is what a user says in place of a run, ``recipe`` the command that trained, ``half``
+    whether the weights were rounded.
     """
 
     loaded: LoadedRun
@@ -43,6 +50,7 @@ class Card:
     pictures: dict[str, str]
     license: str | None
     place: str
+    recipe: str | None = None
     half: bool = False
 
 
@@ -56,6 +64,7 @@ def model_card(card: Card) -> str:
         *pictures,
         f"## Scores\n\n{_scores(card.loaded)}\n",
         f"## Use\n\n{_use(card)}\n",
+        *([f"## Recipe\n\n```bash\n{card.recipe}\n```\n"] if card.recipe else []),
         f"## Training data\n\n{_data(card.loaded.config)}\n",
         f"## Licence\n\n{_licence(card)}\n",
         "## Files\n\n`model.safetensors` holds the weights, `config.json` what they belong to. "
@@ -180,9 +189,28 @@ def _data(config: Any) -> str:
 
 
 def _licence(card: Card) -> str:
-    weights = card.license or "none was named by whoever exported them"
-    return (
-        f"Licence of the weights: {weights}. They were made from `{card.loaded.config.data.name}`: "
-        "the terms of that data\nmay restrict what can be done with them and with their pictures. "
-        "The program, ganforge, is MIT licensed."
+    weights, data = (
+        card.license or "none was named by whoever exported them",
+        card.loaded.config.data,
+    )
+    terms = (
+        f"They were made from `{data.name}`: the terms of that data\nmay restrict what can be done "
+        "with them and with their pictures."
+    )
+    if _drawn(data):
+        terms = (
+            f"The pictures of `{data.name}` are drawn\nwith DiceBear after Avataaars by Pablo "
+            "Stanley (https://avataaars.com),\nwhich is free for personal and commercial use."
+        )
+    return f"Licence of the weights: {weights}. {terms} The program, ganforge,\nis MIT licensed."
+
+
+def _drawn(data: Any) -> bool:
+    """Whether all pictures are drawn by ganforge in its own style."""
+    sides = [data.source] if data.get("source") else [data.get("a"), data.get("b")]
+    return all(
+        side is not None
+        and side.get("_target_") in DRAWN
+        and side.get("style", OWN_STYLE) == OWN_STYLE
+        for side in sides
     )

@@ -17,6 +17,7 @@ from ganforge.models.latent import LatentModel
 from ganforge.models.translator import Translator
 from ganforge.scoring.records import write_scores
 from ganforge.sharing.card import Card, model_card, read_scores
+from ganforge.sharing.recipe import recipe
 from ganforge.trained.bundle import (
     CARD,
     CONFIG,
@@ -94,15 +95,16 @@ def fill(loaded: LoadedRun, folder: Path, place: str, wish: Wish) -> list[str]:
         for file in kept:
             shutil.copyfile(file, folder / file.name)
         pictures = _told(loaded, sorted(file.name for file in kept if file.match(PICTURES)))
-        terms = read_facts(folder / CONFIG).get("license")
+        facts = read_facts(folder / CONFIG)
+        terms, trained_by = facts.get("license"), facts.get("recipe")
     else:
         _write(loaded, folder, wish)
         pictures = write_pictures(loaded, folder) if wish.picture else {}
         scores = [score.of_run(loaded.run.folder.name) for score in read_scores(loaded)]
         if scores:
             write_scores(scores, folder, str(folder / SCORES))
-        terms = wish.license
-    shown = Card(loaded, _name(loaded), pictures, terms, place, wish.half)
+        terms, trained_by = wish.license, recipe(loaded)
+    shown = Card(loaded, _name(loaded), pictures, terms, place, trained_by, wish.half)
     (folder / CARD).write_text(model_card(shown), encoding="utf-8")
     others = [name for name in (SCORES,) if (folder / name).is_file()]
     return [WEIGHTS, CONFIG, CARD, *others, *pictures]
@@ -125,6 +127,7 @@ def _write(loaded: LoadedRun, folder: Path, wish: Wish) -> None:
     bundle = Bundle(
         parts, weights, loaded.step, loaded.ema, loaded.classes, loaded.checkpoint,
         module.class_shares if isinstance(module, LatentModel) else None, wish.license,
+        recipe(loaded),
     )  # fmt: skip
     write_bundle(bundle, folder, _name(loaded))
     _check_pictures(loaded, load_bundle(folder, str(module.device)), levels=int(wish.half))

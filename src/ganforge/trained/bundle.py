@@ -28,7 +28,7 @@ class Bundle:
 
     ``classes`` are the names of a conditional model's classes, ``class_shares`` how frequent they
     were in its data, ``checkpoint`` the name of the run's checkpoint that the weights were in,
-    ``license`` what its maker says of the weights.
+    ``license`` what its maker says of the weights, ``recipe`` the command that trained them.
     """
 
     config: DictConfig
@@ -39,6 +39,7 @@ class Bundle:
     checkpoint: str = ""
     class_shares: list[float] | None = None
     license: str | None = None
+    recipe: str | None = None
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -65,6 +66,7 @@ def write_bundle(bundle: Bundle, folder: Path, name: str) -> None:
         **({"classes": bundle.classes} if bundle.classes else {}),
         **({"class_shares": bundle.class_shares} if bundle.class_shares else {}),
         **({"license": bundle.license} if bundle.license else {}),
+        **({"recipe": bundle.recipe} if bundle.recipe else {}),
         **plain,
     }
     write_json(facts, folder / CONFIG)
@@ -80,8 +82,8 @@ def read_bundle(folder: str | Path) -> Bundle:
     _fill_places(config)
     classes, checkpoint = facts.get("classes"), facts.get("checkpoint", "")
     step, ema, shares = facts["step"], facts["averaged_weights"], facts.get("class_shares")
-    terms = facts.get("license")
-    return Bundle(config, weights, step, ema, classes, checkpoint, shares, terms)
+    said = facts.get("license"), facts.get("recipe")
+    return Bundle(config, weights, step, ema, classes, checkpoint, shares, *said)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _kinds(facts: dict[str, Any]) -> dict[str, bool]:
         "averaged_weights": isinstance(facts.get("averaged_weights"), bool),
         "checkpoint": isinstance(facts.get("checkpoint", ""), str),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
-        "license": isinstance(facts.get("license", ""), str),
+        **{key: isinstance(facts.get(key, ""), str) for key in ("license", "recipe")},
         "class_shares": shares is None or _are_shares(shares, model),
     }
 

@@ -17,6 +17,7 @@ from ganforge.config.trust import need_trust
 from ganforge.models.latent import LatentModel
 from ganforge.models.translator import Translator
 from ganforge.trained.bundle import is_bundle, read_bundle
+from ganforge.trained.named import place_of
 from ganforge.utils.errors import DamagedFileError, UserError
 from ganforge.utils.known_data import difference
 from ganforge.utils.own_classes import own_classes
@@ -126,6 +127,7 @@ def load_run(
     A bundle has one state only, whatever ``checkpoint`` says. A run from elsewhere whose
     configuration may do more than compute is refused unless it is ``trusted``.
     """
+    folder = place_of(folder)
     if is_bundle(folder):
         return load_bundle(folder, device)
     run = find_run(folder)

@@ -13,6 +13,7 @@ PARTS = {
     "cache": "decoded images of data sets",
     "statistics": "features of real images",
     "downloads": "files of data sets that were downloaded",
+    "hub": "models that were fetched from the Hugging Face hub",
 }
 LIBRARIES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "pillow")
 
