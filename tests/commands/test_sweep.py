@@ -303,3 +303,22 @@ def test_mistakes_are_one_sentence(
     assert line.startswith("ganforge: ")
     for word in words:
         assert word in line
+
+
+def test_what_all_jobs_lack_is_told_once_before_the_first(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-m", "data=image_folder", "logger=[]", "hydra.sweep.dir=sweeps/one", "seed=1,2"]
+    assert ganforge("train", *words, "data.source.path=nowhere") == 2
+    told = capsys.readouterr()
+    assert told.err.count("nowhere: there is no such file or folder") == 1
+    assert "runs:" not in told.out
+    assert not (here / "ran").exists()
+
+
+def test_what_one_job_lacks_stops_no_other(here: Path) -> None:
+    (here / "pictures").mkdir()
+    words = ["-m", "data=image_folder", "logger=[]", "hydra.sweep.dir=sweeps/one", "+here=1"]
+    words += ["callbacks=density", "data.source.path=nowhere,pictures"]
+    assert ganforge("train", *words) == 0
+    assert sorted((here / "ran").read_text().split()) == ["0", "1"]  # the stub needs no data

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from ganforge.sweeps.figure import axis, draw
+from ganforge.sweeps.figure import axis, draw, numeric_axis
 from ganforge.sweeps.manifest import Job
 from ganforge.sweeps.process import Record
 from ganforge.sweeps.ranking import boards, rank, short_names, varied
@@ -99,6 +99,15 @@ def test_axes_of_names_and_of_numbers():
     linear = axis("x", ["1", "2", "3", "4", "5"])
     assert linear.heights == pytest.approx([0, 0.25, 0.5, 0.75, 1])
     assert linear.name == "x"
+
+
+def test_an_axis_reaches_as_far_as_its_values_spread_and_has_three_ticks():
+    spread = numeric_axis("fid", [2.0, 4.0], lowest_first=False, spreads=[1.0, None])
+    assert spread.ticks == [(1.0, "1"), (0.5, "2.5"), (0.0, "4")]
+    assert spread.heights == pytest.approx([2 / 3, 0])
+    assert spread.bars == [(1.0, pytest.approx(1 / 3)), None]
+    # No logarithm of what spreads below 0.
+    assert numeric_axis("fid", [1.0, 90.0], spreads=[2.0, None]).name == "fid"
 
 
 def test_the_best_line_is_drawn_to_the_top(tmp_path):

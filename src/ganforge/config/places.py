@@ -29,13 +29,21 @@ def absolute_overrides(overrides: Sequence[str], config: DictConfig) -> list[str
     return [*kept, *(f"{key}={quoted(place)}" for key, place in places.items())]
 
 
+def places_of_data(config: DictConfig) -> Iterator[tuple[str, Path]]:
+    """Keys of data, and the places on this machine that they name."""
+    for _, _, key, place in _below(config.get("data"), "data", every=True):
+        yield key, Path(place)
+
+
 def _relative(config: DictConfig) -> Iterator[tuple[DictConfig, str, str, str]]:
     """Nodes with a relative path of data: the node, its key, the key in full, the absolute path."""
     for group in GROUPS:
         yield from _below(config.get(group), group)
 
 
-def _below(node: Any, prefix: str) -> Iterator[tuple[DictConfig, str, str, str]]:
+def _below(
+    node: Any, prefix: str, every: bool = False
+) -> Iterator[tuple[DictConfig, str, str, str]]:
     if not isinstance(node, DictConfig):
         return
     for key in list(node):
@@ -43,8 +51,9 @@ def _below(node: Any, prefix: str) -> Iterator[tuple[DictConfig, str, str, str]]
             continue
         value, name = node[key], f"{prefix}.{key}"
         if isinstance(value, DictConfig):
-            yield from _below(value, name)
+            yield from _below(value, name, every)
         elif key in KEYS and isinstance(value, str) and value and "://" not in value:
             place = os.path.abspath(Path(value).expanduser())
-            if place != value and not (node.get("_target_") == HUB and not os.path.exists(place)):
+            on_hub = node.get("_target_") == HUB and not os.path.exists(place)
+            if not on_hub and (every or place != value):
                 yield node, str(key), name, place

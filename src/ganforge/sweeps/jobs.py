@@ -19,9 +19,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ganforge.config.arguments import quoted, unquoted
+from ganforge.config.places import places_of_data
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, JOB, JobProcess
 from ganforge.sweeps.ranking import SEED, varied
+from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 
 MULTIRUN = ("-m", "--multirun")
@@ -52,6 +54,26 @@ def prepare_job(config: DictConfig) -> Path:
     folder = Path(HydraConfig.get().runtime.output_dir)
     write_configuration(Run(folder).config.parent, config)
     return folder
+
+
+def refuse_if_all_lack(folders: Sequence[Path]) -> None:
+    """Raise a UserError where no job can begin for one and the same reason, before the first does.
+
+    What some jobs lack is theirs to record: the others go on.
+    """
+    told = {_lacks(OmegaConf.load(Run(folder).config)) for folder in folders}
+    if len(told) == 1 and (sentence := told.pop()) is not None:
+        raise UserError(f"no job can begin: {sentence}")
+
+
+def _lacks(config: DictConfig) -> str | None:
+    """What is not there, of keys and of places of data."""
+    for key in sorted(OmegaConf.missing_keys(config)):
+        return f"{key} must be given: {key}=..."
+    for key, place in places_of_data(config):
+        if key.endswith(".path") and not place.exists():
+            return f"{key}={place}: there is no such file or folder"
+    return None
 
 
 def run_here(config: DictConfig) -> float | None:

@@ -16,7 +16,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from ganforge.sweeps.jobs import announce, interruptible, prepare_job, visible_gpus
+from ganforge.sweeps.jobs import (
+    announce,
+    interruptible,
+    prepare_job,
+    refuse_if_all_lack,
+    visible_gpus,
+)
 from ganforge.sweeps.manifest import Job, Sweep
 from ganforge.sweeps.process import INTERRUPTED, Record
 from ganforge.sweeps.slots import JobQueue, make_slots
@@ -115,6 +121,7 @@ class LocalLauncher(SweepLauncher):
         """Compose each job's configuration here, then run them in the queue."""
         for job in jobs:
             self._prepare(job)
+        refuse_if_all_lack([self.sweep.job_folder(job) for job in jobs])
         numbers = {self.sweep.job_folder(job): job.number for job in jobs}
         slots = make_slots(self.jobs, visible_gpus(), self.gpus_per_job)
         queue = JobQueue(slots[: len(jobs)], self.grace)
