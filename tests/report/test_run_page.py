@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ganforge.metrics.protocol import NOISE, REAL, Protocol, Score
-from ganforge.report.run_page import Moment, _duration, write_run_page
+from ganforge.report.run_page import Moment, _as_typed, _duration, write_run_page
 from ganforge.utils.runs import Run
 from helpers import TINY, TINY_AVATARS, tiny_run
 
@@ -98,3 +98,11 @@ def test_every_training_leaves_its_page_and_some_of_its_data(tmp_path: Path) -> 
     assert "32 to train on, 16 held out" in page
     assert page.count("data:image/webp") >= 3
     assert Image.open(folder / "data.png").width >= 8 * 32
+
+
+@pytest.mark.parametrize(
+    ("kept", "typed"),
+    [("data.path='/a b'", "data.path=/a b"), (r"x='it\'s'", "x=it's"), ("x='a','b'", "x='a','b'")],
+)
+def test_commands_are_shown_as_they_are_typed(kept: str, typed: str) -> None:
+    assert _as_typed(kept) == typed

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ FRAMES_BYTES, PICTURE_BYTES = 600_000, 220_000  # of all frames of one kind, and
 KINDS = 2  # of pictures that are shown: a translator has one for each direction
 SIDE, FRAME_SIDE = 1024, 640  # pixels
 LIBRARIES = ("ganforge", "torch", "lightning", "numpy")
+QUOTED = re.compile(r"([\w.@/+~]+=)'((?:[^'\\]|\\.)*)'", re.DOTALL)
 CHOICES = (
     "model", "data", "loss", "regularizer", "generator_term", "augment", "norm", "noise",
     "conditioning", "schedule", "rates", "features",
@@ -219,7 +221,7 @@ def _recipe(run: Run) -> dict[str, Any]:
     hydra = _read(run.config.with_name("hydra.yaml")) or {}
     choices = _at(hydra, "hydra", "runtime", "choices") or {}
     experiment = choices.get("experiment")
-    plain = [str(word) for word in words if not str(word).startswith("hydra.")]
+    plain = [_as_typed(str(word)) for word in words if not str(word).startswith("hydra.")]
     config = run.config.read_text(encoding="utf-8") if run.config.is_file() else ""
     return {
         "command": command("ganforge", "train", *plain),
@@ -235,6 +237,12 @@ def _recipe(run: Run) -> dict[str, Any]:
         "config": config,
         "seed": _at(_read(run.config) or {}, "seed"),
     }  # fmt: skip
+
+
+def _as_typed(word: str) -> str:
+    """An override without the quotes that Hydra's grammar needs and a user need not type."""
+    match = QUOTED.fullmatch(word)
+    return match[1] + match[2].replace("\\'", "'") if match else word
 
 
 def _told(value: object) -> str:

@@ -9,7 +9,7 @@ from ganforge.metrics.protocol import NOISE, REAL, Score
 PLACES = (
     (0.15, "hardly better than noise"),
     (0.4, "nearer to noise than to the real images"),
-    (0.6, "halfway between noise and the real images"),
+    (0.65, "halfway between noise and the real images"),
     (0.85, "nearer to the real images than to noise"),
     (0.97, "close to the real images"),
     (math.inf, "nearly as close to the real images as other real images are"),

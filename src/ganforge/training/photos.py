@@ -26,7 +26,7 @@ LARGEST_ON_CPU, LARGEST_ON_GPU = 64, 128
 FEW = 5000  # pictures, from which on shifting them is augmentation enough
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(kimg|s|m|min|h|d)")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-TRAINING_SHARE = 0.75  # of the time; the rest is for scores, pictures and checkpoints
+TRAINING_SHARE = 0.7  # of the time; the rest is for scores, pictures and checkpoints
 LOOKS, PICTURES = 4, 40  # scores and grids of a training
 
 
@@ -136,7 +136,7 @@ def _length(budget: str, words: Sequence[str]) -> Setting:
             raise UserError("budget= measures one process: give several trainer.max_steps=N")
         speed = images_per_second(config)
         steps = TRAINING_SHARE * amount * SECONDS[unit] * speed / batch
-        why = f"{speed:.0f} images a second here, {TRAINING_SHARE:.0%} of {budget} to train"
+        why = f"{speed:.0f} images a second here, {100 * TRAINING_SHARE:.0f} % of {budget} to train"
     return Setting("trainer.max_steps", max(1, round(steps)), why)
 
 
