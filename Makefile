@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 # What a user needs, and what developers add, in one environment.
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 # Overrides for train and bench, for example: make train ARGS="model=gan data=fashion_mnist"
 ARGS ?=
 RUN ?= outputs/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sweep evaluate generate bench lint test test-full clean
+.PHONY: help install train sweep evaluate generate bench lint test test-full docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,10 @@ $(BASE): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $(BASE) $@
+
+$(DOCS): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
 	@touch $(BASE) $@
 
 train: $(BASE)  ## train a DCGAN on drawn faces (ARGS="..." trains something else)
@@ -56,6 +61,10 @@ test: $(DEV)  ## run the fast tests (under 10 minutes on 2 cores)
 test-full: $(DEV)  ## run all tests, trainings of minutes included
 	@$(BIN)/python -m pytest -m "not gpu" --timeout=3600 $(ARGS)
 
+docs: $(DOCS)  ## build the documentation as a site in site/, every link checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 clean:  ## remove caches and build results (never outputs/ or .venv)
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
