@@ -208,6 +208,9 @@ def run_train() -> None:
 
 def run_job(folder: str) -> None:
     """Run one job of a sweep; its error is the last line of its log."""
+    from ganforge.sweeps.process import stop_with_starter
+
+    stop_with_starter()
     try:
         job = import_module("ganforge.training.job").job
         with own_classes():

@@ -58,6 +58,10 @@ def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def unfinish(folder):
     """Leave the run as a kill after its checkpoint of step 8 would have."""
     checkpoints = folder / "checkpoints"
@@ -212,6 +216,36 @@ def test_lost_overrides_are_told(short, capfd):
     (short / ".hydra" / "overrides.yaml").unlink()
     assert ganforge("train", "resume=outputs/short") == 3
     assert "overrides.yaml cannot be read" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "seed: 1\n", "- [a]\n", "hello\n"])
+def test_overrides_that_are_none_are_told(text, short, capfd):
+    (short / ".hydra" / "overrides.yaml").write_text(text)
+    assert ganforge("train", "resume=outputs/short") == 3
+    assert "overrides.yaml is no list of overrides" in capfd.readouterr().err
+
+
+def test_another_width_is_refused_and_the_run_stays_as_it_is(short, capfd):
+    """Allowed as a change, but the saved weights have their sizes."""
+    unfinish(short)
+    before = everything(short)
+    wide = ["model.generator.hidden=[32,64]", "resume.allow_change=[model]"]
+    assert ganforge("train", "resume=outputs/short", *wide) == 2
+    told = capfd.readouterr().err
+    assert "do not fit the networks (" in told
+    assert "64 → 32" in told
+    assert everything(short) == before
+    assert ganforge("train", "resume=outputs/short") == 0
+
+
+def test_a_broken_picture_does_not_stop_the_end(short, capfd):
+    """The film leaves it out; nothing else notices."""
+    unfinish(short)
+    frame = min((short / "samples").glob("*.png"))
+    frame.write_bytes(frame.read_bytes()[:300])
+    assert ganforge("train", "resume=outputs/short") == 0
+    assert json.loads((short / "outcome.json").read_text())["step"] == 12
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_curves_go_on_on_tensorboard(short):

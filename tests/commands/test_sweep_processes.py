@@ -1,5 +1,6 @@
 """Sweeps with real jobs: crashes of two kinds, W&B runs, several ranks, an interruption."""
 
+import csv
 import json
 import os
 import signal
@@ -9,7 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
+from ganforge.sweeps.process import still_runs
 from wandb_files import runs_in
 
 TINY = [
@@ -145,6 +149,61 @@ def test_all_ranks_of_a_job_have_its_configuration(here: Path) -> None:
         seen = [json.loads((here / f"one/{number}/rank{rank}.json").read_text()) for rank in (0, 1)]
         assert seen[0] == seen[1]
         assert (seen[0]["lr"], seen[0]["size"]) == (rate, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_after_a_kill_of_the_sweep_what_is_done_stays_and_the_rest_goes_on(here: Path) -> None:
+    settings = [*TINY, "logger=[csv]", "seed=1,2,3", "trainer.max_steps=300"]
+    process = start(here, "-m", *settings)
+    saved = here / "one/1/checkpoints/last.ckpt"
+    while not saved.is_file():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    log = here / "one/1/job.log"
+    while still_runs(here / "one/1"):
+        time.sleep(0.1)
+    assert "SIGTERM: stopped" in log.read_text()  # with what started it
+    assert not (here / "one/2/checkpoints").exists()
+    done = {p: (p.stat().st_mtime_ns, p.read_bytes())
+            for p in (here / "one/0").rglob("*") if p.is_file()}  # fmt: skip
+    assert here / "one/0/checkpoints/last.ckpt" in done
+
+    out = sweep(here, "resume_sweep=one")
+    assert "3 jobs: 3 done" in out
+    assert [job["state"] for job in jobs(here)] == ["done"] * 3
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in done} == done
+    assert "Going on with" in log.read_text()
+    assert steps_of(here / "one/1") == steps_of(here / "one/2")
+
+
+def steps_of(folder: Path) -> list[str]:
+    with (folder / "csv/metrics.csv").open() as rows:
+        return [row["step"] for row in csv.DictReader(rows)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_three_runs_of_one_second_have_a_folder_each(here: Path) -> None:
+    name = "hydra.run.dir='outputs/r-${now:%Y}'"  # the same second, without a clock
+    short = [*TINY[:-1], "logger=[csv]", "trainer.max_steps=10", name]
+    processes = {seed: start(here, *short, f"seed={seed}") for seed in (5, 6, 7)}
+    for process in processes.values():
+        out, error = process.communicate(timeout=300)
+        assert process.returncode == 0, out + error
+    folders = [path for path in (here / "outputs").iterdir() if not path.is_symlink()]
+    assert len(folders) == 3
+    seeds = []
+    for folder in folders:
+        config = OmegaConf.load(folder / ".hydra/config.yaml")
+        state = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+        assert state["global_step"] == 10
+        assert f"seed={config.seed}" in OmegaConf.load(folder / ".hydra/overrides.yaml")
+        assert Path(config.paths.output_dir).name == folder.name
+        seeds.append(config.seed)
+    assert sorted(seeds) == [5, 6, 7]
 
 
 @pytest.mark.slow

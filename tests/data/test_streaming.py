@@ -247,6 +247,8 @@ def test_pack_and_train_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert "memorisation" in text
     explored = ["tool=neighbours", "tool.n=12", "device=cpu"]
     assert ganforge("explore", "run=run", *explored) == 0
+    assert ganforge("export", "run=run", "output=bundle") == 0
+    assert ganforge("generate", "run=bundle", "n=2", "seed=1", "output=drawn") == 0
 
 
 def test_pack_clears_what_a_killed_one_left_and_leaves_a_live_one_alone(tmp_path):

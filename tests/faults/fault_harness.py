@@ -31,6 +31,7 @@ from ganforge.callbacks import sample_grid, stop_signals
 from ganforge.callbacks.checkpoints import Checkpoints
 from ganforge.callbacks.doctor import report as doctor_report
 from ganforge.models.base import AdversarialModule
+from ganforge.training import fit
 from ganforge.training.fit import train
 from ganforge.training.job import job
 from ganforge.utils.errors import GanforgeError
@@ -91,7 +92,7 @@ def overrides_of(name: str) -> list[str]:
 Fault = Callable[[], None]  # called in the process that it harms; it travels there by pickle
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "ganforge.commands.train", "ganforge.models.gan"])
+FORKS.set_forkserver_preload(["torch", "ganforge.training.fit", "ganforge.models.gan"])
 
 
 @dataclass
@@ -272,8 +273,8 @@ def _kill_at_the_end(moment: str) -> None:
         "checkpoint": (sample_grid, "join_gif"),
         "gif": (sample_grid, "join_gif"),
         "health": (doctor_report, "draw_health"),
-        "outcome": (sys.modules["ganforge.commands.train"], "record_outcome"),
-        "report": (sys.modules["ganforge.commands.train"], "print_training_report"),
+        "outcome": (fit, "record_outcome"),
+        "report": (fit, "print_training_report"),
     }[moment]
     setattr(module, name, die)
 

@@ -1,4 +1,6 @@
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -56,6 +58,36 @@ def test_interrupted_jobs_are_stopped_with_all_their_processes(stub_jobs):
     assert (record.state, record.reason) == ("interrupted", "the sweep was interrupted")
     assert not still_runs(folders[0])  # its child held the log, too
     assert read_record(folders[1]) is None
+
+
+def test_a_job_stops_when_its_starter_was_killed(tmp_path):
+    """What a sweep starts for a job, without the training: SIGTERM for its whole group."""
+    job = (
+        "import os, pathlib, signal, time\n"
+        "from ganforge.sweeps.process import stop_with_starter\n"
+        "told = lambda *_: (pathlib.Path('told').touch(), os._exit(0))\n"
+        "signal.signal(signal.SIGTERM, told)\nstop_with_starter()\n"
+        "pathlib.Path('alive').touch()\ntime.sleep(60)"
+    )
+    starter = (
+        "import os, subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {job!r}], start_new_session=True,\n"
+        "    env={**os.environ, 'GANFORGE_STARTER': str(os.getpid())})\ntime.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", starter], cwd=tmp_path)
+    wait_for(tmp_path / "alive")
+    time.sleep(0.6)  # longer than it takes to look once
+    assert not (tmp_path / "told").exists()
+    process.kill()
+    process.wait()
+    wait_for(tmp_path / "told")
+
+
+def wait_for(path):
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.01)
 
 
 def test_a_job_that_is_running_elsewhere_is_not_started_twice(stub_jobs):

@@ -1,7 +1,9 @@
 """Loggers of ganforge's own, and pictures for all that show pictures."""
 
+import threading
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,23 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
     def flush(self) -> None:
         """Hand the events to the disk."""
         self.experiment.flush()
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Keep back the trace of TensorBoard's writing thread: training itself raises its error too."""
+    before = threading.excepthook
+
+    def tell(failure: threading.ExceptHookArgs) -> None:
+        ours = type(failure.thread).__module__.startswith("tensorboard.")
+        if not (ours and isinstance(failure.exc_value, OSError)):
+            before(failure)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def flush(loggers: Iterable[Logger]) -> None:

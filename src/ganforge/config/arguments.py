@@ -49,10 +49,23 @@ def prepared(command: str, words: Sequence[str]) -> list[str]:
     _, folders = without_flags(flags)
     overrides = understood(command, with_folders(overrides, command), folders)
     overrides = [as_typed(word, sweeping) for word in overrides]
+    if command == "train":
+        _refuse_outside(overrides)
     if sweeping and any(flag.startswith(("--cfg", "-c")) and "dir" not in flag for flag in flags):
         flags = [flag for flag in flags if flag not in ("-m", "--multirun")]
         overrides = [_first(word) for word in overrides]
     return [*flags, *overrides]
+
+
+def _refuse_outside(overrides: Sequence[str]) -> None:
+    """Raise UserError for a run's name that leads out of the folder of all runs."""
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        if key == "name" and ".." in re.split(r"[/\\,'\"()\s]+", value):
+            raise UserError(
+                f"{word} leads out of paths.outputs: give a name without .., or "
+                "the folder itself by hydra.run.dir=FOLDER"
+            )
 
 
 def _first(word: str) -> str:

@@ -9,7 +9,6 @@ import hashlib
 import inspect
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -33,20 +32,23 @@ REACHING = {"storage_options"}
 RESOLVERS = re.compile(r"\$\{\s*(?!(oc\.(env|select|dict\.\w+)|hydra|now)\s*:)[\w.]+\s*:")
 
 
-def remember(run: Run) -> None:
-    """Note that a run was trained here, from the configuration that lies in its folder."""
+def remember(run: Run) -> str | None:
+    """Note that a run was trained here, from the configuration that lies in its folder.
+
+    Returns a sentence where that could not be noted.
+    """
     if not run.config.is_file():
-        return
+        return None
     note = _registry() / _digest(run)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
     except OSError as error:
-        print(
-            f"ganforge: {note} cannot be written ({error.strerror}): commands on this run may ask "
-            "for trusted=true",
-            file=sys.stderr,
+        return (
+            f"{note} cannot be written ({error.strerror}): commands on this run may ask for "
+            "trusted=true"
         )
+    return None
 
 
 def is_own(run: Run) -> bool:

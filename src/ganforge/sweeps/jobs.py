@@ -4,6 +4,7 @@ Hydra imports its plugins, and with them this file, whenever it starts: nothing 
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -27,6 +29,8 @@ from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 
 MULTIRUN = ("-m", "--multirun")
+CHOICE = re.compile(r"\$\{hydra:runtime\.choices\.([\w/]+)\}")
+CHOICES = re.compile(rf"{CHOICE.pattern}(-{CHOICE.pattern})*")
 
 
 class OneFolder(Callback):
@@ -40,10 +44,33 @@ class OneFolder(Callback):
         """Settle the folder before sweepers and launchers ask for it."""
         from ganforge.training.claim import free_sweep_folder
 
-        HydraConfig.instance().set_config(config.copy())
+        known = config.copy()
+        name_by_what_is_common(known)
+        HydraConfig.instance().set_config(known)
         with read_write(config), open_dict(config):
-            config.hydra.sweep.dir = str(free_sweep_folder(config))
+            config.hydra.sweep.dir = str(free_sweep_folder(known))
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(config.hydra.sweep.dir)}")
+
+
+def name_by_what_is_common(config: DictConfig) -> None:
+    """Name a sweep by those choices of its jobs' name that do not vary from job to job."""
+    name = str(OmegaConf.to_container(config, resolve=False)["name"])
+    if not CHOICES.fullmatch(name):
+        return
+    varying = set(varied_groups(config))
+    choices = config.hydra.runtime.choices
+    common = [choices[g] for g in CHOICE.findall(name) if not {g, "experiment"} & varying]
+    with read_write(config), open_dict(config):
+        config.name = "-".join(common) or "sweep"
+
+
+def varied_groups(config: DictConfig) -> Iterator[str]:
+    """The keys that a sweep gives several values, on the command line or in its sweeper."""
+    parser = OverridesParser.create()
+    for override in parser.parse_overrides(list(config.hydra.overrides.task)):
+        if override.is_sweep_override():
+            yield override.get_key_element()
+    yield from map(str, config.hydra.sweeper.get("params") or ())
 
 
 def prepare_job(config: DictConfig) -> Path:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from ganforge.utils.runs import Run
 
 RECORD, LOG = "job.json", "job.log"
 INTERRUPTED = "the sweep was interrupted"
+STARTER, LOOK = "GANFORGE_STARTER", 0.5  # seconds
 JOB = (sys.executable, "-P", "-m", "ganforge", "job")
 
 
@@ -62,7 +64,7 @@ class JobProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **_names(folder), **environment},
+                env={**os.environ, **_names(folder), **environment, STARTER: str(os.getpid())},
                 start_new_session=True,
             )
 
@@ -95,6 +97,19 @@ class JobProcess:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def stop_with_starter() -> None:
+    """In a job: let it save and stop, all ranks of it, when what started it has been killed."""
+    starter = os.environ.pop(STARTER, None)  # ranks have another parent
+
+    def watch() -> None:
+        while os.getppid() == int(starter):
+            time.sleep(LOOK)
+        os.killpg(0, signal.SIGTERM)
+
+    if starter is not None and os.getpgrp() == os.getpid():
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def read_record(folder: Path) -> Record | None:

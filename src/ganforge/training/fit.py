@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from ganforge.callbacks.checkpoints import Checkpoints
-from ganforge.callbacks.loggers import JsonlLogger, go_on_from
+from ganforge.callbacks.loggers import JsonlLogger, go_on_from, told_once
 from ganforge.callbacks.same_data import SameData
 from ganforge.config.build import build, build_all, build_as
 from ganforge.config.secrets import hide_secrets, plain_for_loggers
@@ -25,13 +25,14 @@ from ganforge.training.processes import further_processes
 from ganforge.training.report import print_training_report
 from ganforge.training.resume import (
     State,
+    begin_again,
     has_ended,
-    prepare_folder,
+    need_fit,
     state_to_continue,
     state_to_train_from,
 )
 from ganforge.utils.errors import PreemptedError, UserError
-from ganforge.utils.files import explained_writing
+from ganforge.utils.files import explained_writing, remove_partials
 from ganforge.utils.runs import Run, link_latest
 from ganforge.utils.seeds import seed_globals
 from ganforge.utils.terminal import relative_path, telling, told_if_slow
@@ -83,7 +84,7 @@ def train(config: DictConfig) -> float | None:
         if not folder:
             return _fit(config, run, None)
         state = state_to_continue(config)
-        prepare_folder(config)
+        remove_partials(run.folder)
         print(_how_it_goes_on(run, state, config))
         return _fit(config, run, state, forget_after=state.step if state else -1)
 
@@ -96,15 +97,21 @@ def _fit(
     try:
         if rank_zero_only.rank == 0:
             hide_secrets(run)
-            remember(run)
         seed_globals(config.seed, 0, "weights")  # alike in all processes
         module = build_as(config.model, LightningModule)
+        if state is not None:
+            need_fit(module, state)
         data = build_as(config.data, LightningDataModule)
         trainer = build_trainer(_of_what_is_left(config, state), run, forget_after)
+        forgotten = None
+        if rank_zero_only.rank == 0:
+            if forget_after is not None:
+                begin_again(config)
+            forgotten = remember(run)
         log_config(trainer, config)
         checkpoint = state.path if state else None
         # Loggers of others write from threads of their own, and know no sentence for a full disk.
-        with explained_writing(run.folder), further_processes(trainer, config, run):
+        with explained_writing(run.folder), told_once(), further_processes(trainer, config, run):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         if trainer.global_step == 0:
             raise UserError(
@@ -125,6 +132,8 @@ def _fit(
         return None
     link_latest(run)
     value = record_outcome(run, trainer)
+    if forgotten:
+        print(f"ganforge: {forgotten}", file=sys.stderr)
     with telling("the report"):
         print_training_report(run, trainer, module)
     return value

@@ -20,7 +20,7 @@ from ganforge.config.secrets import SECRET, without_secrets
 from ganforge.training.cluster import started_together
 from ganforge.utils.checkpoint_files import NAMES, is_good
 from ganforge.utils.errors import DamagedFileError, UserError
-from ganforge.utils.files import atomic_path, remove_partials
+from ganforge.utils.files import atomic_path
 from ganforge.utils.runs import Run, find_run
 from ganforge.utils.terminal import told_if_slow
 
@@ -244,11 +244,31 @@ def state_to_continue(config: DictConfig) -> State | None:
     return state
 
 
-def prepare_folder(config: DictConfig) -> None:
-    """Clear what a kill left half written, and keep a changed configuration."""
+def need_fit(module: Any, state: State) -> None:
+    """Raise UserError where the networks are not those of the state: what is kept stays so."""
+    import torch
+
+    saved = torch.load(state.path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    shapes = [{k: tuple(v.shape) for k, v in each.items() if isinstance(v, torch.Tensor)}
+              for each in (saved, module.state_dict())]  # fmt: skip
+    before, now = shapes
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            old, new = (_size(each.get(key)) for each in shapes)
+            raise UserError(
+                f"the weights of {state.path} do not fit the networks ({key}: {old} → {new}): a "
+                "run goes on with the sizes that it began with; start a new one for others"
+            )
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else "×".join(map(str, shape)) or "one number"
+
+
+def begin_again(config: DictConfig) -> None:
+    """Forget how a run ended, and keep a changed configuration with it."""
     run = Run(Path(config.resume.run))
-    remove_partials(run.folder)
-    run.outcome.unlink(missing_ok=True)  # of an earlier end
+    run.outcome.unlink(missing_ok=True)
     if not differences(_saved(run), config):
         return
     from hydra.core.hydra_config import HydraConfig
