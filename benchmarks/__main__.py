@@ -6,7 +6,17 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import adversarial, choices, cyclegan, features, growth, loading, retouch, startup
+from benchmarks import (
+    adversarial,
+    choices,
+    cyclegan,
+    features,
+    growth,
+    lab,
+    loading,
+    retouch,
+    startup,
+)
 from ganforge.utils.files import write_json
 
 CASES = {
@@ -17,6 +27,7 @@ CASES = {
     "loading": loading.run,
     "startup": startup.run,
     "growth": growth.run,
+    "lab": lab.run,
     "retouch": retouch.run,
 }
 DEFAULT = ("dcgan64", "cyclegan128", "features", "loading", "startup")
