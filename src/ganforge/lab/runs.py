@@ -148,11 +148,13 @@ def curve(records: Sequence[Mapping[str, Any]], starts: Sequence[str], title: st
 
 
 def _svg(series: Mapping[str, list[tuple[float, float]]], shared: bool, title: str) -> str:
-    width, height, left, top = 460, 190, 44, 10
+    width, height, left, top = 460, 210, 44, 30
     points = [point for route in series.values() for point in route]
     most_x = max(x for x, _ in points) or 1
     parts = [f'<svg class="curve" viewBox="0 0 {width} {height + 18 * len(series)}" role="img" ']
     parts.append(f'aria-label="{escape(title)} over steps">')
+    scale = "" if shared else ", each on a scale of its own"
+    parts.append(f'<text class="title" x="{left}" y="14">{escape(title)}{scale}</text>')
     bounds = _bounds([y for _, y in points])
     for number, (key, route) in enumerate(series.items()):
         low, high = bounds if shared else _bounds([y for _, y in route])
