@@ -72,6 +72,11 @@ class Sum:
         """The mean latent of seeds, ``1×D``."""
         return self.space.latents(seeds).mean(0, keepdim=True)
 
+    def operand(self, seeds: Sequence[int]) -> Tensor:
+        """The picture of a place: of one seed its own, of several that of their mean."""
+        mean = self.mean(seeds)
+        return self.space.decode(mean if len(seeds) == 1 else self.space.prior.stretch(mean))[0]
+
     def latent(self, seeds: Sequence[Sequence[int]]) -> Tensor:
         """The latent of the result."""
         a, b, c = map(self.mean, seeds)
@@ -201,8 +206,7 @@ def _show(added: Sum, place: Place) -> None:
     place.shot.clear()
     with place.shot:
         if place.seeds:
-            mean = added.space.prior.stretch(added.mean(place.seeds))
-            picture(data_url(added.space.decode(mean)[0]), f"Mean of seeds {place.seeds}")
+            picture(data_url(added.operand(place.seeds)), f"Mean of seeds {place.seeds}")
         else:
             make("span", f"{SIGNS[place.name]} {place.name}")
     listed = ", ".join(map(str, place.seeds))
@@ -227,8 +231,8 @@ def _judge(desk: Desk, added: Sum, view: View, verdict: Any) -> None:
 def _verdict(desk: Desk, added: Sum, result: Tensor) -> tuple[bool | None, str]:
     tools: Instruments = desk.lab.instruments(desk.model)
     space = tools.space(added.name, added.label)
-    means = [added.space.decode(added.space.prior.stretch(added.mean(s)))[0] for s in added.seeds()]
-    read = [tools.read(space, image[None]) for image in (*means, result)]
+    operands = map(added.operand, added.seeds())
+    read = [tools.read(space, image[None]) for image in (*operands, result)]
     if not all(read):
         return None, ""
     a, b, c, found = (queries[0] for queries in read)
