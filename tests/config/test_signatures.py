@@ -2,9 +2,12 @@ from collections.abc import Callable
 from enum import Enum
 
 import pytest
+from omegaconf import OmegaConf
 from torch import nn
 
+from ganforge.config.checks import check_settings
 from ganforge.config.signatures import fits
+from ganforge.utils.errors import UserError
 
 
 class Mode(Enum):
@@ -33,3 +36,11 @@ def test_a_parameter_without_annotation_takes_anything():
     for parameter in inspect.signature(own).parameters.values():
         assert fits("here", parameter.annotation)
         assert fits(3, parameter.annotation)
+
+
+def test_a_class_of_the_users_own_names_its_settings_freely():
+    own = {"_target_": "mine.Walk", "p": 2, "steps": {"p": 2, "k": "all", "inner": {"share": -1}}}
+    check_settings(OmegaConf.create({"tool": own}))
+    ours = {"_target_": "ganforge.augment.ada.ADA", "p": 2}
+    with pytest.raises(UserError, match=r"p=2 must be a number from 0 to 1"):
+        check_settings(OmegaConf.create({"tool": {**own, "inner": ours}}))

@@ -180,13 +180,18 @@ def _check_norm(config: DictConfig) -> None:
         )
 
 
-def _settings(node: DictConfig, prefix: str) -> Iterator[tuple[str, str, Any]]:
-    """Key in full, its last word and its value of all settings that are ours to judge."""
-    target = str(node.get("_target_") or OURS[0])
+def _settings(
+    node: DictConfig, prefix: str, above: str = OURS[0]
+) -> Iterator[tuple[str, str, Any]]:
+    """Key in full, its last word and its value of all settings that are ours to judge.
+
+    Settings without a class belong to the class ``above`` them.
+    """
+    target = str(node.get("_target_") or above)
     for word, value in node.items():
         key = f"{prefix}.{word}" if prefix else str(word)
         if isinstance(value, DictConfig) and word != "edit":  # its keys are attributes of images
-            yield from _settings(value, key)
+            yield from _settings(value, key, target)
         elif target.startswith(OURS) and not _is_list_of_parts(value):
             yield key, str(word), value
 
