@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import ganforge as gf
 from ganforge.models.gan import GAN
+from ganforge.trained.load import build_data
 from ganforge.utils.errors import UserError
 from helpers import TINY_AVATARS, draw_pictures, ganforge, tiny_run
 
@@ -68,6 +69,13 @@ def test_a_model_is_exported_and_opened_again(model: gf.load, tmp_path: Path) ->
     assert torch.equal(again.sample(2, seed=1), model.sample(2, seed=1))
 
 
+def mean_distance(model: gf.load) -> float:
+    """Of translations and truth in [0, 1], over all test images."""
+    data = build_data(model.loaded, None)
+    grey, truth = (data.domain(side).split("test").images[:] for side in "ab")
+    return (model.translate(grey).float() - truth.float()).abs().mean().item() / 255
+
+
 def test_a_translator_translates(tmp_path: Path) -> None:
     overrides = ["model=pix2pix", "data=colorize", "data@dataset=avatars", "data.size=32"]
     overrides += ["dataset.source.train_count=8", "dataset.source.test_count=4", "debug=fast"]
@@ -78,6 +86,12 @@ def test_a_translator_translates(tmp_path: Path) -> None:
     grey = torch.randint(256, (2, 1, 32, 32), dtype=torch.uint8)
     images = model.translate(grey, "a_to_b")
     assert torch.equal(images, model.module.translate(grey, "a_to_b"))
+    scores = {
+        score.metric: score for score in model.score(metrics=["fid"], features="efficientnet_lite0")
+    }
+    assert scores["l1_"].protocol.n_fake == 4
+    assert scores["l1_"].value == pytest.approx(mean_distance(model), rel=1e-4)
+    assert scores["fid"].name == "fid_tied4_test_a_to_b"
     with pytest.raises(UserError, match="takes 1"):
         model.translate(images, "a_to_b")
     with pytest.raises(UserError, match="use a_to_b"):

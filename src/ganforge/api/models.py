@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from ganforge.api.directions import Direction, directions_of, moved, untold
-from ganforge.api.scores import USUAL, score_generator
+from ganforge.api.scores import USUAL, score_generator, score_translator
 from ganforge.config.build import build, with_features
 from ganforge.config.compose import compose_in_place
 from ganforge.latent import priors
@@ -322,6 +322,21 @@ class TrainedTranslator(Trained):
         if isinstance(self.module, RegionTranslator):
             return self.module.translate(images, way).cpu()
         return translate_tiled(lambda part: self.module.translate(part, way), images, tile, overlap)
+
+    def score(
+        self,
+        n: int = 2000,
+        metrics: Sequence[str | Metric] = USUAL,
+        *,
+        features: str | FeatureExtractor | None = None,
+        split: str = "test",
+        seed: int = 2020,
+        data_path: str | None = None,
+    ) -> list[Score]:
+        """Score at most ``n`` translations each way; against the truth, too, where it is known."""
+        return score_translator(
+            self.loaded, features, metrics, n=n, split=split, seed=seed, data_path=data_path
+        )
 
 
 def load(

@@ -9,9 +9,12 @@ from ganforge.config.compose import compose_in_place
 from ganforge.metrics.comparison import Metric
 from ganforge.metrics.features import FeatureExtractor
 from ganforge.metrics.protocol import Score
+from ganforge.models.region import RegionTranslator
 from ganforge.scoring import score as scoring
-from ganforge.scoring.features import need_features
-from ganforge.scoring.images import Source, of_run, of_split, open_source
+from ganforge.scoring.features import fitting_features, need_features
+from ganforge.scoring.images import DEFAULT_COUNT, Source, of_run, of_split, open_source
+from ganforge.scoring.region import score_region
+from ganforge.scoring.translation import directions, score_direction
 from ganforge.trained.load import LoadedRun, build_data, pick_device
 from ganforge.utils.errors import UserError
 from ganforge.utils.terminal import tell
@@ -69,6 +72,32 @@ def score_generator(
     )  # fmt: skip
 
 
+def score_translator(
+    loaded: LoadedRun,
+    features: str | FeatureExtractor | None = None,
+    metrics: Sequence[str | Metric] = USUAL,
+    *,
+    n: int = DEFAULT_COUNT,
+    split: str = "test",
+    seed: int = 2020,
+    data_path: str | None = None,
+) -> list[Score]:
+    """Score a trained translator, every direction of it, on a split of its own data."""
+    config, data_dir = _settings()
+    data, chosen = build_data(loaded, data_path), _metrics(config, metrics)
+    if isinstance(loaded.module, RegionTranslator):
+        return list(score_region(loaded, data, split, n, seed).records)
+    scores = []
+    for way in directions(loaded, data, split, n, seed):
+        extractor = features
+        if features is None or isinstance(features, str):
+            extractor = fitting_features(features, way.fake, way.real, data_dir)
+        found = score_direction(way, extractor, chosen, data_dir / "statistics")
+        scores += [*found.scores, *found.pixels]
+        _tell(found.left_out)
+    return scores
+
+
 def _settings() -> tuple[Any, Path]:
     config = compose_in_place("evaluate", [])
     return config, Path(config.paths.data_dir).expanduser()
@@ -96,6 +125,10 @@ def _score(
     found = scoring.score(
         fake, real, features=features, metrics=metrics, cache_dir=data_dir / "statistics", **how
     )
-    for sentence in found.left_out:
-        tell(f"left out: {sentence}")
+    _tell(found.left_out)
     return found.scores
+
+
+def _tell(left_out: Sequence[str]) -> None:
+    for sentence in left_out:
+        tell(f"left out: {sentence}")
