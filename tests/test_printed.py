@@ -29,7 +29,7 @@ from ganforge.sharing.space import APP
 from helpers import CONF, draw_pictures, ganforge, options
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:ganforge|make|python -m) [^`…]+)`")
 STARTS = ("ganforge ", ".venv/bin/", "$ ganforge ", "make ", "pip ", "torchrun ", "srun ", "until ",
@@ -137,6 +137,23 @@ def test_what_a_page_prints_is_a_command(
             for key in OmegaConf.missing_keys(config):
                 OmegaConf.update(config, key, ["PLACEHOLDER"] if key == "runs" else "PLACEHOLDER")
         check_settings(config)
+
+
+def without_comment(line: str) -> str:
+    return line.partition("#")[0].strip()
+
+
+def test_the_korean_page_keeps_step_with_the_english_one() -> None:
+    """The same pictures, and commands of it alone: one for each recipe and tool named there."""
+    english, korean = (path.read_text(encoding="utf-8") for path in PAGES[:2])
+    of_english, of_korean = ({without_comment(line) for line in lines_of(p)} for p in PAGES[:2])
+    assert of_korean <= of_english
+    assert {"make train", "make test"} <= of_korean
+    pictures, choices = re.compile(r"docs/images/[\w/.]+"), re.compile(r"experiment=\w+|tool=\w+")
+    assert pictures.findall(korean) == pictures.findall(english)
+    assert set(choices.findall(english)) - {"experiment=quickstart"} == set(choices.findall(korean))
+    for link in re.findall(r"\]\(([^)]+)\)", korean):
+        assert (ROOT / link).is_file(), link
 
 
 def test_pages_print_enough_to_be_checked() -> None:
