@@ -50,6 +50,7 @@ class OfflineRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     axes: dict[str, str] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
     exit_code: int | None = None
 
     def counts(self) -> dict[str, int]:
@@ -77,6 +78,8 @@ def read_run(folder: Path) -> OfflineRun:
             run.config |= {u.key: json.loads(u.value_json) for u in record.run.config.update}
         elif kind == "config":
             run.config |= {u.key: json.loads(u.value_json) for u in record.config.update}
+        elif kind == "alert":
+            run.alerts.append(record.alert.title)
         elif kind == "history":
             run.history.append(_row(record.history))
         elif kind == "metric":

@@ -5,7 +5,7 @@ import numpy as np
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
 
-from ganforge.callbacks.loggers import JsonlLogger, log_picture
+from ganforge.callbacks.loggers import JsonlLogger, ResumableTensorBoardLogger, log_picture
 
 
 def records(path):
@@ -53,6 +53,30 @@ def test_pictures_go_where_pictures_can(tmp_path):
 
     events = EventAccumulator(str(tmp_path / "tb")).Reload()
     assert [event.step for event in events.Images("samples")] == [12]
+
+
+def test_the_table_of_hyperparameters_has_the_scores(tmp_path):
+    board = ResumableTensorBoardLogger(tmp_path, name="tb", version="")
+    board.log_hyperparams({"seed": 3, "model": {"width": 8}})
+    board.log_metrics({"generator/loss": 0.5}, 10)
+    board.log_metrics({"scores/fid": 9.0, "kimg": 0.1}, 20)
+    board.log_metrics({"scores/fid": 4.0, "kimg": 0.2}, 40)
+    board.flush()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    events = EventAccumulator(str(tmp_path / "tb")).Reload()
+    told = {
+        name: HParamsPluginData.FromString(
+            events.SummaryMetadata(f"_hparams_/{name}").plugin_data.content
+        )
+        for name in ("experiment", "session_start_info")
+    }
+    infos = told["experiment"].experiment.metric_infos
+    assert [info.name.tag for info in infos] == ["scores/fid"]
+    assert told["session_start_info"].session_start_info.hparams["model/width"].number_value == 8
+    assert [(e.step, e.value) for e in events.Scalars("scores/fid")] == [(20, 9.0), (40, 4.0)]
+    assert [e.step for e in events.Scalars("kimg")] == [20, 40]
 
 
 def test_every_logger_sees_the_step_number(tiny_gan, tiny_data, tiny_trainer, tmp_path):

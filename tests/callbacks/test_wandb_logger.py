@@ -65,6 +65,7 @@ def test_a_run_without_a_key_is_whole_in_its_file(no_key):
     for key in ("doctor/diversity", "doctor/movement", "doctor/memory"):
         assert counts[key] == 2, key  # at steps 2 and 4
     marks = [row["step"] for row in run.history if row.get("doctor/data_alike")]
+    assert len(run.alerts) == len([row for row in run.history if _found(row)])
     assert marks == [2]  # one a finding, however long it lasts
     assert all("step" in row for row in run.history)
     rows = [row for row in run.history if "generator/loss" in row]
@@ -75,6 +76,11 @@ def test_a_run_without_a_key_is_whole_in_its_file(no_key):
     assert all(Image.open(path).size == Image.open(grids[0]).size for path in grids)
     assert Image.open(films[0]).n_frames == 8
     assert run.artifacts == [f"run-{run.id}-doctor", f"checkpoint-{run.id}"]
+
+
+def _found(row):
+    return any(key.startswith("doctor/") and value == 1.0 for key, value in row.items()
+               if key.rpartition("/")[2] not in ("diversity", "movement", "memory"))  # fmt: skip
 
 
 def test_a_crash_is_told_and_a_resumed_run_keeps_its_id(no_key, monkeypatch):

@@ -2,7 +2,7 @@
 
 import threading
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from ganforge.utils.records import (
     sync_records,
     write_table,
 )
+
+SCORES = ("scores/", "theory/")
+"""How the names of scores begin."""
 
 
 class JsonlLogger(Logger):
@@ -96,8 +99,34 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
     """TensorBoard's, whose curves go on where a checkpoint was made.
 
     A resumed run writes a further event file into the same folder. Its first record tells
-    TensorBoard to hide what the files before it say of later steps.
+    TensorBoard to hide what the files before it say of later steps. The table of hyper-parameters
+    is begun with the first scores: TensorBoard shows those columns alone that it is begun with.
     """
+
+    _settings: dict[str, Any] | Namespace | None = None
+
+    @rank_zero_only
+    def log_hyperparams(
+        self,
+        params: dict[str, Any] | Namespace,
+        metrics: dict[str, Any] | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Keep them until there are scores."""
+        if metrics is None:
+            self._settings = params
+        else:
+            super().log_hyperparams(params, metrics, step)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log, and begin the table of hyper-parameters with the first scores."""
+        scores = {key: value for key, value in metrics.items() if key.startswith(SCORES)}
+        if scores and self._settings is not None:
+            settings, self._settings = self._settings, None
+            self.log_hyperparams(settings, scores, step)
+            metrics = {key: value for key, value in metrics.items() if key not in scores}
+        super().log_metrics(metrics, step)
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
@@ -158,3 +187,10 @@ def log_text(loggers: Iterable[Logger], key: str, text: str, step: int) -> None:
             logger.experiment.add_text(key, text, step)
         elif hasattr(logger, "log_text"):
             logger.log_text(key, columns=["step", "text"], data=[[step, text]], step=step)
+
+
+def log_alert(loggers: Iterable[Logger], title: str, text: str) -> None:
+    """Let every logger that can call its user do so: W&B's way."""
+    for logger in loggers:
+        if hasattr(logger, "alert"):
+            logger.alert(title, text)

@@ -131,6 +131,11 @@ class GanWandbLogger(WandbLogger):
         first, self._next = self._next, None
         run.log({**metrics, **counters}, step=first, commit=True)
 
+    @rank_zero_only
+    def alert(self, title: str, text: str) -> None:
+        """Call the run's owner, as W&B's settings say: by mail or in a chat."""
+        self.experiment.alert(title=title, text=text)
+
     def _has(self, key: str, value: Any, step: int | None) -> bool:
         """Whether an earlier part holds this; pictures and times stay those of then."""
         if key in COUNTERS or (step, key) not in self._known:

@@ -14,7 +14,7 @@ from ganforge.callbacks.doctor.probe import Probe
 from ganforge.callbacks.doctor.rescue import Rescue
 from ganforge.callbacks.doctor.vitals import Case, Rule, Vitals
 from ganforge.callbacks.doctor.windows import vitals_by_side
-from ganforge.callbacks.loggers import log_text
+from ganforge.callbacks.loggers import log_alert, log_text
 from ganforge.callbacks.periodic import Periodic
 from ganforge.callbacks.progress import ProgressBar
 from ganforge.callbacks.score_history import history_of
@@ -188,6 +188,8 @@ class Doctor(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(mark, step=event["step"])
         log_text(trainer.loggers, "doctor", event["message"], event["step"])
+        if event["event"] == "found":
+            log_alert(trainer.loggers, event["what"], f"step {event['step']}: {event['message']}")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed training goes on from, as plain values and tensors."""
