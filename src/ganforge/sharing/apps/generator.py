@@ -25,7 +25,7 @@ demo = gr.Interface(
         gr.Slider(0.1, 2, 2, step=0.1, label="Truncation (2: none)"),
         gr.Dropdown(MODEL.classes or [], label="Class", visible=bool(MODEL.classes)),
     ],
-    gr.Gallery(label="A seed names its picture", columns=8),
+    gr.Gallery(label="A seed names its picture", columns=8, format="png"),
     title=MODEL.folder.name,
     description=f"{type(MODEL.module).__name__}, {MODEL.step} steps, made with ganforge.",
     flagging_mode="never",
