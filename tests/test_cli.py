@@ -226,3 +226,15 @@ def test_a_current_folder_that_is_gone(
     (tmp_path / "gone").rmdir()
     assert ganforge("generate", "run=x") == 2
     assert said(capsys).startswith("ganforge: the current folder is gone")
+
+
+def test_help_ends_its_lines_where_the_terminal_does(monkeypatch, capsys):
+    assert ganforge("train", "--help") == 0
+    whole = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "60")
+    assert ganforge("train", "--help") == 0
+    cut = capsys.readouterr().out.splitlines()
+    assert max(map(len, whole)) > 60 == max(map(len, cut))
+    assert len(cut) == len(whole)
+    assert all(b == a or (b.endswith("…") and a.startswith(b[:-1]))
+               for a, b in zip(whole, cut, strict=True))  # fmt: skip

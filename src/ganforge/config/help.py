@@ -1,6 +1,8 @@
 """What ``ganforge COMMAND --help`` says: the configuration's files, read but not composed."""
 
 import re
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,7 +40,14 @@ def help_of(command: str, line: str, words: Sequence[str]) -> str:
     if command == "train":
         parts.append(EXAMPLES.strip())
     parts.append(f"ganforge {command} --cfg job prints the composed configuration.")
-    return "\n\n".join(parts)
+    return _cut("\n\n".join(parts))
+
+
+def _cut(text: str) -> str:
+    """The same with lines that end where the terminal does; whole in files and pipes."""
+    width = shutil.get_terminal_size((sys.maxsize, 0)).columns
+    lines = text.splitlines()
+    return "\n".join(x if len(x) <= width else f"{x[: width - 1].rstrip()}…" for x in lines)
 
 
 def _group(name: str, default: object, places: Sequence[Path]) -> str:
