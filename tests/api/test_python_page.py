@@ -25,6 +25,8 @@ def shortened(tmp_path_factory: pytest.TempPathFactory) -> object:
     patch = pytest.MonkeyPatch()
     train = runs.train
     patch.setattr(gf, "train", lambda *words, **keys: train(*words, *SMALL, **keys), raising=False)
+    for name, few in {"POOL": 60, "MEASURED": 4, "MINIMUM": 2}.items():
+        patch.setattr(f"ganforge.api.directions.{name}", few)
     patch.chdir(tmp_path_factory.mktemp("page"))
     yield
     patch.undo()

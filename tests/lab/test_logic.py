@@ -63,12 +63,22 @@ def test_only_runs_of_the_folder_and_the_named_one_can_be_asked_for(
         with pytest.raises(UserError, match="There is no run"):
             lab.shelf.model(name)
     named = Shelf(outputs, BEFORE / "bundle", device="cpu")
-    assert list(named.folders()) == ["bundle", "faces"]
+    assert list(named.folders())[:2] == ["bundle", "faces"]
     assert named.default() == "bundle"
     assert named.model("bundle").step == 2
 
 
-def test_no_run_is_a_sentence_that_says_how_to_get_one(tmp_path: Path) -> None:
+def test_without_a_run_a_ready_made_model_is_opened(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "outputs", device="cpu")
+    assert shelf.default() == "zoo:avatars32"
+    shell = line("generate", shelf.model("zoo:avatars32").folder, n=1)
+    assert shell == "ganforge generate run=zoo:avatars32 n=1"
+
+
+def test_no_model_at_all_is_a_sentence_that_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganforge.lab.shelf.zoo", list)
     with pytest.raises(UserError, match="Train one in minutes with `ganforge train"):
         Shelf(tmp_path / "outputs").default()
 

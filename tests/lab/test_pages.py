@@ -264,14 +264,15 @@ def test_two_browsers_draw_at_once_and_each_has_its_own(eyes: Eyes) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_run_the_page_says_how_to_get_one(
+def test_without_a_run_a_ready_made_model_is_opened(
     tmp_path: Path, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, port = started(tmp_path)
     try:
         monkeypatch.setattr(eyes, "address", f"http://127.0.0.1:{port}")
         eyes.go("/")
-        eyes.says("There is no trained model yet")
+        eyes.find(".tile img")
+        eyes.says("zoo:avatars32, step")
         eyes.driver.get("about:blank")
     finally:
         process.terminate()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.config.arguments import quoted
+from ganforge.trained.named import MODELS, ZOO
 from ganforge.utils.terminal import command, relative_path
 
 
@@ -21,7 +22,12 @@ class Recipe:
 def line(name: str, folder: Path, **settings: Any) -> str:
     """A command of ganforge as a shell takes it; settings that are None are left out."""
     words = [f"{key.rstrip('_')}={_word(v)}" for key, v in settings.items() if v is not None]
-    return command("ganforge", name, f"run={relative_path(folder)}", *words)
+    return command("ganforge", name, f"run={_spoken(folder)}", *words)
+
+
+def _spoken(folder: Path) -> str:
+    """A run as it is typed: a ready-made one by its name."""
+    return f"{ZOO}{folder.name}" if folder.parent == MODELS else relative_path(folder)
 
 
 def _word(value: Any) -> str:
@@ -49,9 +55,7 @@ def _literal(value: Any) -> str:
 
 def program(folder: Path, *lines: str) -> str:
     """A program that opens the model and does what the lines say."""
-    return "\n".join(
-        ["import ganforge as gf", "", f"m = gf.load({relative_path(folder)!r})", *lines]
-    )
+    return "\n".join(["import ganforge as gf", "", f"m = gf.load({_spoken(folder)!r})", *lines])
 
 
 def seeds_of(seeds: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ from threading import Lock
 
 from ganforge.api.models import Trained, load
 from ganforge.trained.bundle import is_bundle
+from ganforge.trained.named import ZOO, place_of, zoo
 from ganforge.utils.errors import UserError
 from ganforge.utils.runs import Run
 from ganforge.utils.terminal import relative_path
@@ -30,12 +31,12 @@ class Shelf:
     _lock: Lock = field(default_factory=Lock)
 
     def folders(self) -> dict[str, Path]:
-        """Every model by its name, the one that was named first, then the newest."""
+        """Every model by its name: the named one, then the newest, then ready-made ones."""
         found = {} if self.named is None else {self.named.name: self.named}
         for folder in sorted(self._runs(), key=_changed, reverse=True):
             if self.named is None or folder != self.named:
                 found.setdefault(folder.name, folder)
-        return found
+        return {**found, **{f"{ZOO}{name}": place_of(f"{ZOO}{name}") for name in zoo()}}
 
     def _runs(self) -> Iterator[Path]:
         """Runs and bundles of the folder, and runs one level below, where sweeps have theirs."""
