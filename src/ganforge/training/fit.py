@@ -98,6 +98,7 @@ def _fit(
         if rank_zero_only.rank == 0:
             hide_secrets(run)
         seed_globals(config.seed, 0, "weights")  # alike in all processes
+        composed = config.copy()  # what is built resolves settings in their place
         module = build_as(config.model, LightningModule)
         if state is not None:
             need_fit(module, state)
@@ -106,7 +107,7 @@ def _fit(
         forgotten = None
         if rank_zero_only.rank == 0:
             if forget_after is not None:
-                begin_again(config)
+                begin_again(composed)
             forgotten = remember(run)
         log_config(trainer, config)
         checkpoint = state.path if state else None
