@@ -8,6 +8,9 @@ LightningModule for a Trainer of your own.
 from importlib import import_module
 from typing import Any
 
+from ganforge.utils.lean_imports import import_leanly
+
+import_leanly()
 __version__ = "0.1.0"
 # Where each entry point lives: what is not used is not imported, and the command line stays fast.
 _HOMES = {

@@ -1,11 +1,19 @@
+import errno
 import json
 import math
+import threading
 
 import numpy as np
+import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
 
-from ganforge.callbacks.loggers import JsonlLogger, ResumableTensorBoardLogger, log_picture
+from ganforge.callbacks.loggers import (
+    JsonlLogger,
+    ResumableTensorBoardLogger,
+    log_picture,
+    told_once,
+)
 
 
 def records(path):
@@ -87,3 +95,28 @@ def test_every_logger_sees_the_step_number(tiny_gan, tiny_data, tiny_trainer, tm
     column = rows[0].split(",").index("step")
     assert [int(row.split(",")[column]) for row in rows[1:]] == [1, 2, 3]
     assert [record["step"] for record in records(tmp_path / "m.jsonl")] == [1, 2, 3]
+
+
+def test_a_writer_of_tensorboard_that_fails_is_told_once(tmp_path, monkeypatch):
+    """Its thread keeps the error for the training's own, and leaves no trace beside it."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def log():
+        for step in range(3):
+            logger.log_metrics({"x": 1.0}, step)
+            logger.flush()
+
+    logger, seen = ResumableTensorBoardLogger(tmp_path), []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: seen.append(failure.exc_type))
+    with told_once():
+        _ = logger.experiment
+        monkeypatch.setattr(RecordWriter, "write", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            log()
+        other = threading.Thread(target=lambda: 1 / 0)
+        other.start()
+        other.join()
+    assert seen == [ZeroDivisionError]

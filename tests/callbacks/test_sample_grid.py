@@ -58,3 +58,11 @@ def test_long_runs_have_gifs_of_bounded_length(tiny_gan, tiny_data, tiny_trainer
         gif.seek(gif.n_frames - 1)
         shown = np.asarray(gif.convert("L"), dtype=int)
     assert abs(shown - last).max() <= 8
+
+
+def test_a_broken_picture_is_left_out_of_the_gif(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    (tmp_path / "step_000001.png").write_bytes(b"\x89PNG\r\n\x1a\nhalf")
+    files = run(tmp_path, tiny_gan, tiny_data, tiny_trainer)
+    assert files["step_000001.png"].endswith(b"half")
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames == 4

@@ -158,3 +158,16 @@ def test_a_server_that_takes_no_run_is_told_once_and_stops_no_training(
     assert told[0].endswith("later: wandb sync run/wandb/offline-run-*")
     (run,) = runs_in(no_key / "run", ended=1)
     assert run.exit_code == 0
+
+
+def test_a_project_that_wandb_refuses_is_one_sentence(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    settings = ["experiment=gaussian1d", "trainer.max_steps=2", "data.source.train_count=64"]
+    wandb = ["logger=wandb", "logger.wandb.project=a/b", "hydra.run.dir=run"]
+    assert ganforge("train", *settings, "data.source.test_count=16", *wandb) == 2
+    told = capfd.readouterr().err
+    assert "project" in told
+    assert told.count("ganforge: ") == 1
+    assert not (tmp_path / "run" / "checkpoints").exists()

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -201,3 +203,49 @@ def test_sweeps_of_the_same_second_get_folders_of_their_own(here, monkeypatch):
     assert (two / "ranking.txt").is_file()
     assert ganforge("train", "resume_sweep=" + str(two), "seed=3,4,5") == 0
     assert saved(two / "2").seed == 5
+
+
+@pytest.mark.slow
+def test_processes_of_the_same_second_have_a_whole_run_each(here):
+    seeds = (5, 6, 7)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    starts = [
+        subprocess.Popen([sys.executable, "-m", "ganforge", *RUN, NOW, f"seed={seed}"], cwd=here,
+                         env=environment, stdout=subprocess.DEVNULL)
+        for seed in seeds
+    ]  # fmt: skip
+    assert [start.wait(300) for start in starts] == [0, 0, 0]
+    folders = [path for path in (here / "outputs").iterdir() if not path.is_symlink()]
+    assert {saved(folder).seed for folder in folders} == set(seeds)
+    assert len(folders) == 3
+    for folder in folders:
+        assert Run(folder).outcome.is_file()
+        assert (folder / "checkpoints" / "last.ckpt").is_file()
+        assert len((folder / "metrics.jsonl").read_text().splitlines()) > 0
+    assert (here / "outputs" / "latest").resolve() in folders
+
+
+@pytest.mark.parametrize("name", ["a/b/../../../x", "..", "'../x'", "../x,y"])
+def test_no_name_leads_out_of_the_outputs(name, here, capfd):
+    sweep = ["-m", "seed=1,2"] if "," in name else []
+    assert ganforge(*RUN, *sweep, f"name={name}") == 2
+    assert "leads out of paths.outputs" in capfd.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root may own by another name"
+)
+def test_a_cache_of_another_owner_is_one_sentence(here):
+    """Root that may not overrule permissions stands for a user who does not own the cache."""
+    (here / "cache").mkdir(mode=0o755)
+    os.chown(here / "cache", 65534, 65534)
+    weak = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+    environment = {**os.environ, "GANFORGE_DATA": str(here / "cache"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*weak, sys.executable, "-m", "ganforge", *RUN], cwd=here,
+                          env=environment, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("ganforge: ") == 1
+    assert "Permission denied" in done.stderr
+    assert str(here / "cache") in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,10 +6,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms.functional import pil_to_tensor
 
 from ganforge.data.decode import BROKEN, flatten, open_picture, reason
 from ganforge.data.listing import read_file
@@ -152,7 +152,8 @@ def open_image(path: str, size: int, channels: int) -> Tensor:
         image = flatten(open_picture(read_file(Path(path).expanduser())), 3)
     except BROKEN as error:
         raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
-    return with_channels(pil_to_tensor(fitted(image, size))[None], channels)[0]
+    pixels = torch.from_numpy(np.atleast_3d(np.array(fitted(image, size)))).permute(2, 0, 1)
+    return with_channels(pixels[None], channels)[0]
 
 
 def fitted(image: Image.Image, size: int) -> Image.Image:
