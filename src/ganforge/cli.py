@@ -181,14 +181,14 @@ def look_after(name: str, words: list[str]) -> None:
 
 def run_train() -> None:
     """Train once, or sweep and tell at the end what came of it, an interruption included."""
-    from ganforge.sweeps.jobs import resumed_arguments
+    from ganforge.sweeps.jobs import as_sweep, resumed_arguments
     from ganforge.sweeps.manifest import Sweep
     from ganforge.utils.errors import UserError
     from ganforge.utils.terminal import telling
 
     # Of Optuna, on what its versions keep.
     warnings.filterwarnings("ignore", message=".*(is an experimental feature|is experimental).*")
-    sys.argv[1:] = resumed_arguments(sys.argv[1:])
+    sys.argv[1:] = resumed_arguments(as_sweep(sys.argv[1:]))
     import_module("ganforge.config.secrets").refuse_secrets(sys.argv[1:])
     Sweep.started.clear()
     error: BaseException | None = None

@@ -187,6 +187,15 @@ def announce(sweep: Sweep, job: Job) -> None:
             print(f"{name} {state}{took}: {record.told}", flush=True)
 
 
+def as_sweep(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with ``-m`` where ``sweep=NAME`` asks for it; Hydra 1.4 lets no file do so."""
+    looked_at = any(word.startswith(("--cfg", "-c")) for word in arguments)
+    asked = [word for word in arguments if re.fullmatch(r"sweep=(?!null$).+", word)]
+    if not asked or looked_at or any(word in MULTIRUN for word in arguments):
+        return list(arguments)
+    return ["-m", *arguments]
+
+
 def resumed_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``train resume_sweep=FOLDER``: those of the sweep, changed by new ones."""
     wanted = [a.partition("=")[2] for a in arguments if a.startswith("resume_sweep=")]
