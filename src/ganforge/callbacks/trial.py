@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
 from ganforge.callbacks.judge import judge_of
 from ganforge.utils.studies import open_storage, storage_errors
@@ -13,16 +13,9 @@ from ganforge.utils.terminal import tell
 class OptunaTrial(Callback):
     """Reports each score to the Optuna trial that suggested this run, and stops where told to.
 
-    List it after the callback that measures. A run that no study suggested is left alone, and a
-    study that cannot be reached stops no training.
-
-    Args:
-        trial: number of the trial; None where no sweep by Optuna started the run.
-        storage: where the study lies; None is in ``folder``, that of the sweep.
-        folder: the sweep's.
-        study: its name.
-        pruner: which trials to stop, an Optuna pruner; None stops none.
-
+    List it after the callback that measures. A run that no study suggested (``trial`` None) is left
+    alone, and a study that cannot be reached stops no training. A ``storage`` of None lies in
+    ``folder``, that of the sweep.
     """
 
     def __init__(
@@ -31,7 +24,7 @@ class OptunaTrial(Callback):
         storage: str | None,
         folder: str,
         study: str | None,
-        pruner: Any | None = None,
+        pruner: Any = None,
     ) -> None:
         self.number, self.storage, self.study = trial, storage or folder, study
         self.pruner = pruner
@@ -39,19 +32,12 @@ class OptunaTrial(Callback):
         self._trial: Any = None
         self._reported = -1
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Find the trial."""
         if trainer.is_global_zero and self.number is not None:
             self._trial = self._guarded(self._find)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,  # noqa: ARG002
-        outputs: Any,  # noqa: ARG002
-        batch: Any,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Report a score that was just measured, and stop all ranks where the pruner says so."""
         judge, step = judge_of(trainer), trainer.global_step
         # Ranks that do not measure know when it was time, too: all must meet in the broadcast.
@@ -78,9 +64,8 @@ class OptunaTrial(Callback):
         import optuna
 
         pruner = self.pruner or optuna.pruners.NopPruner()
-        study = optuna.load_study(
-            study_name=self.study, storage=open_storage(self.storage), pruner=pruner
-        )
+        storage = open_storage(self.storage)
+        study = optuna.load_study(study_name=self.study, storage=storage, pruner=pruner)
         if len(study.directions) > 1:  # of several goals Optuna takes only the end
             return None
         return optuna.trial.Trial(study, study.trials[self.number]._trial_id)

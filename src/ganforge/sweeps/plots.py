@@ -12,27 +12,22 @@ def draw(study: Any, folder: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt
     import optuna.visualization.matplotlib as figures
-    from optuna.importance import PedAnovaImportanceEvaluator
+    from optuna.importance import PedAnovaImportanceEvaluator as PedAnova
     from optuna.trial import TrialState
 
     if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
         return
-    weighed = {"evaluator": PedAnovaImportanceEvaluator()}  # the default one needs scikit-learn
-    one = len(study.directions) == 1
     plots = {
-        "history": (figures.plot_optimization_history, {}),
-        "importance": (figures.plot_param_importances, weighed),
-        "parallel": (figures.plot_parallel_coordinate, {}),
-    }
-    for name, (plot, options) in (
-        plots if one else {"front": (figures.plot_pareto_front, {})}
-    ).items():
-        with warnings.catch_warnings():
+        "history": figures.plot_optimization_history,
+        "importance": lambda one: figures.plot_param_importances(one, evaluator=PedAnova()),
+        "parallel": figures.plot_parallel_coordinate,
+    }  # the default evaluator needs scikit-learn
+    if len(study.directions) > 1:
+        plots = {"front": figures.plot_pareto_front}
+    for name, plot in plots.items():
+        with warnings.catch_warnings(), atomic_path(folder / f"study-{name}.png") as temporary:
             warnings.simplefilter("ignore")
-            figure = plot(study, **options).figure
-        figure.set_size_inches(9, 6)
-        with atomic_path(folder / f"study-{name}.png") as temporary:
+            figure = plot(study).figure
+            figure.set_size_inches(9, 6)
             figure.savefig(temporary, bbox_inches="tight")
-        plt.close(figure)

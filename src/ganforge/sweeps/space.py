@@ -25,7 +25,6 @@ class Space:
     searched: dict[str, BaseDistribution] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     conditional: dict[str, dict[str, BaseDistribution]] = field(default_factory=dict)
-    described: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -51,10 +50,13 @@ class Space:
                 "there is nothing to search: name it, as in "
                 "'hydra.sweeper.params.loss=\"choice(hinge, minimax)\"'"
             )
-        space.described = {key: repr(value) for key, value in space.searched.items()}
-        for condition, values in space.conditional.items():
-            space.described |= {f"{condition}: {k}": repr(v) for k, v in values.items()}
         return space
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The space in words, to be compared with another."""
+        more = {f"{c}: {k}": v for c, each in self.conditional.items() for k, v in each.items()}
+        return {key: repr(value) for key, value in {**self.searched, **more}.items()}
 
     def suggest(self, trial: Trial) -> list[str]:
         """The overrides of a trial's job; a UserError where its sampler cannot choose."""
