@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 
 from ganforge.callbacks.ema import EMA
+from ganforge.callbacks.periodic import PeriodicPictures
 from ganforge.callbacks.sample_grid import SampleGrid
 
 
@@ -66,3 +69,54 @@ def test_a_broken_picture_is_left_out_of_the_gif(tiny_gan, tiny_data, tiny_train
     assert files["step_000001.png"].endswith(b"half")
     with Image.open(tmp_path / "training.gif") as gif:
         assert gif.n_frames == 4
+
+
+class Written(PeriodicPictures):
+    """Files of ten bytes, and the steps that they are of."""
+
+    def __init__(self, folder, most_bytes):
+        super().__init__(1, at_start=True, most_bytes=most_bytes)
+        self.folder, self.steps = folder, []
+
+    def draw(self, trainer, pl_module, step):
+        (self.folder / f"{step}").write_bytes(bytes(10))
+        self.steps.append(step)
+        return [self.folder / f"{step}"]
+
+
+def steps_of(pictures, trainer, module, data, **options):
+    trainer(max_steps=40, callbacks=[pictures], **options).fit(module, datamodule=data)
+    return pictures.steps
+
+
+def test_pictures_of_a_long_run_are_thinned_evenly(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    steps = steps_of(Written(tmp_path, 100), tiny_trainer, tiny_gan(), tiny_data())
+    assert steps == [0, 12, 16, 20, 24, 28, 32, 36, 40]
+    assert len(steps) * 10 <= 100
+
+
+def test_the_copies_of_loggers_count(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    board = TensorBoardLogger(tmp_path, name="tb", version="")
+    steps = steps_of(Written(tmp_path, 100), tiny_trainer, tiny_gan(), tiny_data(), logger=board)
+    assert steps == [0, 24, 32, 40]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [0, 40]), (None, [*range(41)])])
+def test_first_and_last_are_kept_whatever_the_limit(
+    tiny_gan, tiny_data, tiny_trainer, tmp_path, most, expected
+):
+    assert steps_of(Written(tmp_path, most), tiny_trainer, tiny_gan(), tiny_data()) == expected
+
+
+def test_what_was_spent_outlives_a_resume(tmp_path):
+    before, after = Written(tmp_path, 100), Written(tmp_path, 100)
+    before._spent, before._next = 70, 10
+    after.load_state_dict(before.state_dict())
+    assert (after._spent, after._next) == (70, 10)
+
+
+def test_a_gif_is_made_of_thinned_pictures(tiny_gan, tiny_data, tiny_trainer, tmp_path):
+    files = run(tmp_path, tiny_gan, tiny_data, tiny_trainer, most_bytes=1)
+    assert set(files) == {"step_000000.png", "step_000005.png", "training.gif"}
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames == 2

@@ -12,13 +12,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from ganforge.utils.records import (
-    append_record,
-    cut_records,
-    read_records,
-    sync_records,
-    write_table,
-)
+from ganforge.utils.records import GrowingTable, append_record, cut_records, sync_records
 
 SCORES = ("scores/", "theory/")
 """How the names of scores begin."""
@@ -65,12 +59,13 @@ class JsonlLogger(Logger):
 class CsvLogger(Logger):
     """The records of ``metrics.jsonl`` as a table for spreadsheets, written with each checkpoint.
 
-    It is made from that file anew each time, so that the two never disagree.
+    It grows by what that file has more than last time, so that the two never disagree.
     """
 
     def __init__(self, path: str | Path, records: str | Path) -> None:
         super().__init__()
-        self.path, self.records = Path(path), Path(records)
+        self.path = Path(path)
+        self._table = GrowingTable(Path(records), self.path)
 
     name, version = "csv", 0
 
@@ -84,13 +79,17 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def flush(self) -> None:
-        """Write the table."""
-        if records := read_records(self.records):
-            write_table(records, self.path)
+        """Bring the table up to date."""
+        self._table.update()
+
+    @rank_zero_only
+    def go_on_from(self, step: int) -> None:  # noqa: ARG002
+        """Write all anew: records of steps that are taken again are dropped."""
+        self._table.forget()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write the table as training ended."""
+        """Bring the table up to date as training ended."""
         if status == "success":
             self.flush()
 
@@ -168,6 +167,11 @@ def go_on_from(loggers: Iterable[Logger], step: int) -> None:
     for logger in loggers:
         if hasattr(logger, "go_on_from"):
             logger.go_on_from(step)
+
+
+def shows_pictures(logger: Logger) -> bool:
+    """Whether ``log_picture`` gives pictures to a logger."""
+    return hasattr(logger, "log_image") or isinstance(logger, TensorBoardLogger)
 
 
 def log_picture(loggers: Iterable[Logger], key: str, picture: Image.Image, step: int) -> None:

@@ -1,8 +1,12 @@
 """Callbacks that act every N steps, and once more at the end."""
 
+import math
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganforge.callbacks.loggers import shows_pictures
 
 
 class Periodic(Callback):
@@ -53,3 +57,67 @@ class Periodic(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Act on what training ended with."""
         self._act_once(trainer, pl_module)
+
+
+class PeriodicPictures(Periodic):
+    """Calls ``draw`` as ``Periodic`` does, as long as its files keep to ``most_bytes`` of a run.
+
+    Of ``most_bytes`` a share may be spent that grows with the steps, so that pictures of a long run
+    are thinned evenly; the first and the last are always made. Loggers that show pictures keep a
+    copy each, which counts. None is no limit.
+    """
+
+    def __init__(
+        self, every_n_steps: int | None, at_start: bool = False, most_bytes: int | None = None
+    ) -> None:
+        if most_bytes is not None and most_bytes < 1:
+            raise ValueError(f"most_bytes must be at least 1, or null, not {most_bytes}")
+        super().__init__(every_n_steps, at_start)
+        self.most_bytes = most_bytes
+        self._spent = self._next = 0  # bytes so far, and those of the newest picture
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Path]:
+        """Write and log what is due at ``step``; the files, which only the first rank has."""
+        raise NotImplementedError
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Draw, if the first rank has bytes left for it."""
+        if not trainer.is_global_zero or not self._fits(trainer, step):
+            return
+        copies = 1 + sum(map(shows_pictures, trainer.loggers))
+        self._next = copies * sum(p.stat().st_size for p in self.draw(trainer, pl_module, step))
+        self._spent += self._next
+
+    def _fits(self, trainer: Trainer, step: int) -> bool:
+        last = _last_step(trainer)
+        if self.most_bytes is None or not self._spent or step >= last:
+            return True
+        share = step / last if last < math.inf else 1.0
+        # The last one's place is kept.
+        return self._spent + 2 * self._next <= self.most_bytes * share
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what training ended with, whatever it costs."""
+        limit, self.most_bytes = self.most_bytes, None
+        try:
+            super().on_train_end(trainer, pl_module)
+        finally:
+            self.most_bytes = limit
+
+    def state_dict(self) -> dict[str, int]:
+        """What was spent: a resumed run goes on as it would have."""
+        return {"spent": self._spent, "next": self._next}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Take it back."""
+        self._spent, self._next = state_dict["spent"], state_dict["next"]
+
+
+def _last_step(trainer: Trainer) -> float:
+    """The step that training is to end with, as far as the trainer knows."""
+    ends = [math.inf]
+    if trainer.max_steps > 0:
+        ends.append(trainer.max_steps)
+    if trainer.max_epochs and trainer.max_epochs > 0:
+        ends.append(trainer.max_epochs * trainer.num_training_batches)
+    return min(ends)

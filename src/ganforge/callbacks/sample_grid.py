@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
-from ganforge.callbacks.periodic import Periodic
+from ganforge.callbacks.periodic import PeriodicPictures
 from ganforge.utils.images import grid, join_gif, save_image, to_pil
 from ganforge.utils.runs import by_number
 from ganforge.utils.seeds import torch_rng
 
 
-class SampleGrid(Periodic):
+class SampleGrid(PeriodicPictures):
     """Writes ``step_NNNNNN.png`` of the same latents every N steps, at the end a GIF of them.
 
     A conditional model's grid has a column a class, the same latent along each row.
@@ -29,8 +29,9 @@ class SampleGrid(Periodic):
         seed: int = 0,
         smallest_side: int = 512,
         most_frames: int = 100,
+        most_bytes: int | None = 100_000_000,
     ) -> None:
-        super().__init__(every_n_steps, at_start=True)
+        super().__init__(every_n_steps, at_start=True, most_bytes=most_bytes)
         self.folder = Path(folder)
         self.columns = columns
         self.rows = rows
@@ -38,16 +39,16 @@ class SampleGrid(Periodic):
         self.smallest_side = smallest_side
         self.most_frames = most_frames
 
-    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+    def draw(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Path]:
         """Draw and log the grid."""
-        if not trainer.is_global_zero:
-            return
         with averaged(trainer, pl_module):
             columns, images = self._samples(pl_module)
         scale = max(1, self.smallest_side // (images.shape[-1] * columns))
         picture = grid(images, columns, scale=scale)
-        save_image(picture, self.folder / f"step_{step:06d}.png")
+        path = self.folder / f"step_{step:06d}.png"
+        save_image(picture, path)
         log_picture(trainer.loggers, "samples", to_pil(picture), step)
+        return [path]
 
     def _samples(self, module: LightningModule) -> tuple[int, Tensor]:
         """The number of columns, and the images row by row."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganforge.callbacks.ema import averaged
 from ganforge.callbacks.loggers import log_picture
-from ganforge.callbacks.periodic import Periodic
+from ganforge.callbacks.periodic import PeriodicPictures
 from ganforge.utils.captions import GAP, with_captions
 from ganforge.utils.files import atomic_path
 from ganforge.utils.images import grid, join_gif, to_pil
@@ -18,7 +18,7 @@ from ganforge.utils.runs import by_number
 from ganforge.utils.seeds import number
 
 
-class TranslationGrid(Periodic):
+class TranslationGrid(PeriodicPictures):
     """Writes a picture of each direction every N steps, and a GIF of each at the end.
 
     A row is a test image; the columns are what the model's ``panels`` gives: real A, fake B,
@@ -32,17 +32,17 @@ class TranslationGrid(Periodic):
         rows: int = 6,
         seed: int = 0,
         smallest_side: int = 512,
+        most_bytes: int | None = 100_000_000,
     ) -> None:
-        super().__init__(every_n_steps, at_start=True)
+        super().__init__(every_n_steps, at_start=True, most_bytes=most_bytes)
         self.folder = Path(folder)
         self.rows = rows
         self.seed = seed
         self.smallest_side = smallest_side
 
-    def act(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+    def draw(self, trainer: Trainer, pl_module: LightningModule, step: int) -> list[Path]:
         """Draw and log the grids."""
-        if not trainer.is_global_zero:
-            return
+        paths = []
         examples = trainer.datamodule.examples(self.rows, self.seed)
         # Noise at test draws from the global state: leave that as it was.
         with torch.random.fork_rng(), averaged(trainer, pl_module):
@@ -50,9 +50,11 @@ class TranslationGrid(Periodic):
             panels = pl_module.panels(**examples)
         for way, columns in panels.items():
             picture = draw_panels(columns, self.smallest_side)
-            with atomic_path(self.folder / f"{way}_{step:06d}.png") as temporary:
+            paths.append(self.folder / f"{way}_{step:06d}.png")
+            with atomic_path(paths[-1]) as temporary:
                 picture.save(temporary)
             log_picture(trainer.loggers, f"samples/{way}", picture, step)
+        return paths
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Join each direction's grids into a GIF: all else is saved."""

@@ -1,6 +1,7 @@
 """``metrics.jsonl``: one JSON object a line, appended while a run goes on."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -40,20 +41,64 @@ def cut_records(path: Path, step: int) -> None:
         temporary.write_bytes(b"".join(kept))
 
 
-def write_table(records: list[dict[str, Any]], path: Path) -> None:
-    """Write records as CSV, atomically: a column for every key, step and kimg first."""
-    keys = {key for record in records for key in record}
-    columns = sorted(keys, key=lambda key: (key != "step", key != "kimg", key))
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(records)
+class GrowingTable:
+    """Records as CSV, a column for every key, step and kimg first.
+
+    New records are appended. A new column, and files that others changed, write all anew: the
+    table is always what the records say.
+    """
+
+    def __init__(self, records: Path, path: Path) -> None:
+        self.records, self.path = records, path
+        self.forget()
+
+    def forget(self) -> None:
+        """Trust nothing that was written so far."""
+        self._columns: list[str] = []
+        self._read = self._written = 0
+
+    def update(self) -> None:
+        """Bring the table up to date."""
+        if _size(self.path) != self._written or _size(self.records) < self._read:
+            self.forget()
+        lines = list(_whole_lines(self.records, self._read))
+        keys = {key for _, record in lines for key in record}
+        if new := keys - set(self._columns):
+            lines = list(_whole_lines(self.records))
+            self._columns = sorted(
+                {*self._columns, *new}, key=lambda key: (key != "step", key != "kimg", key)
+            )
+            self._read = 0
+        if not lines:
+            return
+        with io.StringIO(newline="") as text:
+            table = csv.DictWriter(text, self._columns)
+            if new:
+                table.writeheader()
+            table.writerows(record for _, record in lines)
+            rows = text.getvalue().encode()
+        if new:
+            with atomic_path(self.path) as temporary:
+                temporary.write_bytes(rows)
+        else:
+            with explained_writing(self.path), self.path.open("ab", buffering=0) as file:
+                file.write(rows)
+            sync_records(self.path)
+        self._read += sum(len(line) for line, _ in lines)
+        self._written = _size(self.path)
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _whole_lines(path: Path, start: int = 0) -> Iterator[tuple[bytes, dict[str, Any]]]:
     if not path.is_file():
         return
-    for line in path.read_bytes().splitlines(keepends=True):
+    with path.open("rb") as file:
+        file.seek(start)
+        content = file.read()
+    for line in content.splitlines(keepends=True):
         try:
             record = json.loads(line)
         except ValueError:
