@@ -134,7 +134,7 @@ class RegionTranslator(Translator):
         return Change(made[:, -1:], made[:, :-1])
 
     def _seen(self, images: Tensor, exemplar: Tensor) -> Tensor:
-        hole = self.hole.expand(len(images), -1, -1, -1)
+        hole = self.hole.expand(images.shape[0], -1, -1, -1)  # no len: programs
         return torch.cat([images * (1 - hole), hole, exemplar], dim=1)
 
     def typical_inputs(self, network: str) -> Iterator[tuple[Tensor, ...]]:
