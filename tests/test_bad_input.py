@@ -493,7 +493,7 @@ COMMANDS = [
     ("explore run={run} tool=neighbours tool.n=10 tool.k=1 output={below}", 2, "a_file"),
     ("explore run={translator}", 2, "no latent space"),
     ("explore run={toy}", 2, "points, not images"),
-    ("export run={run} format=onnx", 2, "choose format=safetensors"),
+    ("export run={run} format=tflite", 2, "format=tflite"),
     ("export run={run} output={bundle}", 2, "overwrite=true replaces it"),
     ("export run={run} output={good} overwrite=true", 2, "no part of a bundle"),
     ("export run={run} output={file}", 2, "a_file"),

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from ganforge.config.secrets import hide_secrets, masked, plain_for_loggers, without_secrets
 from ganforge.config.trusted import refuse_untrusted
-from ganforge.scoring.page import _picture
+from ganforge.scoring.page import Pictures
 from ganforge.sweeps.jobs import resumed_arguments
 from ganforge.sweeps.manifest import Sweep
 from ganforge.sweeps.process import JOB
@@ -247,8 +247,7 @@ def test_labels_of_a_packed_data_set_are_no_pickles(tmp_path):
 def test_a_picture_of_a_foreign_run_is_a_png_or_none(tmp_path):
     for name, data in {"a.png": b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n", "b.png": b""}.items():
         (tmp_path / name).write_bytes(data)
-        entry = type("Entry", (), {"picture": tmp_path / name})
-        assert "cannot be read" in _picture(entry)
+        assert "cannot be read" in Pictures(1).cell(tmp_path / name)
 
 
 def test_a_sweep_from_elsewhere_sets_nothing_of_hydra(tmp_path, monkeypatch):

@@ -162,8 +162,10 @@ def test_a_run_of_an_odd_name_goes_through_every_command(
     assert ganforge("train", *data, *small, *TINY, "logger=[]", f"hydra.run.dir={odd}/run") == 0
     report = capsys.readouterr().out
     commands = [shlex.split(line) for line in report.partition("Next")[2].splitlines() if line]
-    assert commands[0][1:] == ["generate", f"run={odd}/run", "n=64", "seed=7"]
-    assert ganforge("generate", commands[0][2], "n=2", f"output={odd}, made") == 0
+    assert commands[0][1:] == ["-m", "webbrowser", f"{odd}/run/report.html"]
+    (drawing,) = (words for words in commands if "generate" in words)
+    assert drawing[1:] == ["generate", f"run={odd}/run", "n=64", "seed=7"]
+    assert ganforge("generate", drawing[2], "n=2", f"output={odd}, made") == 0
     assert (folder / f"{odd}, made/seed_000000.png").is_file()
     more = ["trainer.max_steps=8", "resume.allow_change=[trainer.max_steps]"]
     assert ganforge("train", *more, f"resume={odd}/run") == 0

@@ -30,6 +30,7 @@ SMALL = {
     ],
     "projection": ["tool.count=2", "tool.candidates=8", "tool.steps=4", "tool.frames=2"],
     "neighbours": ["tool.n=20", "tool.shown=2"],
+    "walk": ["tool.frames=2"],
     "dissect": [
         "tool.query=skin:SEEN", "tool.pool=40", "tool.images=4", "tool.layers=[layers.2]",
     ],

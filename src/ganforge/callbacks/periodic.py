@@ -84,8 +84,7 @@ class PeriodicPictures(Periodic):
         """Draw, if the first rank has bytes left for it."""
         if not trainer.is_global_zero or not self._fits(trainer, step):
             return
-        copies = 1 + sum(map(shows_pictures, trainer.loggers))
-        self._next = copies * sum(p.stat().st_size for p in self.draw(trainer, pl_module, step))
+        self._next = sum(p.stat().st_size for p in self.draw(trainer, pl_module, step))
         self._spent += self._next
 
     def _fits(self, trainer: Trainer, step: int) -> bool:
@@ -93,8 +92,9 @@ class PeriodicPictures(Periodic):
         if self.most_bytes is None or not self._spent or step >= last:
             return True
         share = step / last if last < math.inf else 1.0
+        copies = 1 + sum(map(shows_pictures, trainer.loggers))
         # The last one's place is kept.
-        return self._spent + 2 * self._next <= self.most_bytes * share
+        return copies * (self._spent + 2 * self._next) <= self.most_bytes * share
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw what training ended with, whatever it costs."""

@@ -1,7 +1,9 @@
 """Keeps ``report.html`` of a run up to date: from its first picture on, and however it ends."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,10 +16,12 @@ from ganforge.callbacks.periodic import Periodic
 from ganforge.callbacks.score_history import ScoreHistory
 from ganforge.metrics.protocol import Score
 from ganforge.report.run_page import Moment, write_run_page
+from ganforge.utils.errors import UserError
 from ganforge.utils.images import grid, save_image
 from ganforge.utils.runs import Run
 from ganforge.utils.terminal import telling
 
+FULL = (ENOSPC, EDQUOT)
 SHARE = 50  # of the time: writing may take one part in so many
 SMALLEST_SIDE = 512  # pixels of the picture of the data
 
@@ -55,7 +59,7 @@ class RunPage(Callback):
         """Draw the data, and the first page."""
         self._begun, self._first_step = time.monotonic(), trainer.global_step
         if trainer.is_global_zero:
-            with telling("the picture of the data"):
+            with _telling("the picture of the data"):
                 self._draw_data(trainer.datamodule)
             self._write(trainer, pl_module)
 
@@ -102,7 +106,7 @@ class RunPage(Callback):
             ended=ended,
             stopped=stopped,
         )
-        with telling("the page of the run"):
+        with _telling("the page of the run"):
             write_run_page(self.run, moment, *_scores(trainer))
         self._written, self._pending = time.monotonic(), False
         self._cost = self._written - begin
@@ -116,6 +120,18 @@ class RunPage(Callback):
         columns = min(8, count)
         scale = max(1, SMALLEST_SIDE // (images.shape[-1] * columns))
         save_image(grid(images, columns, scale=scale), self.run.real_pictures)
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Tell what cannot be shown; of a full disk training tells by itself, once."""
+    with telling(what):
+        try:
+            yield
+        except (OSError, UserError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if getattr(cause, "errno", None) not in FULL:
+                raise
 
 
 def _scores(trainer: Trainer) -> tuple[list[Score], str | None]:

@@ -20,7 +20,7 @@ def read_plain(path: Path) -> dict[str, Any]:
         text = read_small(path)
         if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
             raise ValueError("it repeats parts of itself by references")
-        found = yaml.load(text, Loader=LOADER)
+        found = LOADER(text).get_single_data()  # a safe loader: plain values alone
         if not isinstance(found, dict):
             raise ValueError("it is no group of settings")
     except (OSError, ValueError, TypeError, RecursionError, YAMLError) as error:

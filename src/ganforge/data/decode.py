@@ -65,7 +65,7 @@ def open_picture(data: bytes) -> Image.Image:
 
     ``info`` tells of more than one page, and of more than eight bits (``note_depth``).
     """
-    with _strict(), _opened(data) as image:
+    with _strict(), opened(data) as image:
         note_depth(image)
         if (pages := len(_pages(image))) > 1:
             image.info["pages"] = pages
@@ -76,7 +76,7 @@ def open_picture(data: bytes) -> Image.Image:
 def open_pages(data: bytes) -> Iterator[Image.Image]:
     """Decode every page or frame of a file, oriented; raises as ``open_picture`` does."""
     with _strict():
-        image = _opened(data)
+        image = opened(data)
     with image:
         for page in _pages(image):
             with _strict():
@@ -94,7 +94,8 @@ def _strict() -> Iterator[None]:
         yield
 
 
-def _opened(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
+    """A picture of which no more than the head is read yet; raises one of ``BROKEN``."""
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
@@ -301,7 +302,7 @@ def all_grey(listing: Listing, names: Sequence[str]) -> bool:
     readable = False
     for name in names:
         try:
-            with Image.open(io.BytesIO(listing.read(name)), formats=FORMATS) as image:
+            with opened(listing.read(name)) as image:
                 if image.mode not in GREY_MODES:
                     return False
                 readable = True

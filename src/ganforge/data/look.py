@@ -1,15 +1,13 @@
 """A look at pictures before anything is decided: how many, how large, grey, twice, broken."""
 
-import io
 import statistics
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ganforge.data.decode import BROKEN, FORMATS, GREY_MODES
+from ganforge.data.decode import BROKEN, GREY_MODES, opened
 from ganforge.data.folders import classes_of
 from ganforge.data.listing import list_images, some
 from ganforge.utils.errors import UserError
@@ -85,7 +83,7 @@ def look_at(path: Path | str, data_dir: Path | str | None = None) -> Look:
 
 def _head(data: bytes) -> tuple[tuple[int, int], bool]:
     """Size as it is shown, and whether there is no colour."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with opened(data) as image:
         width, height = image.size
         if image.getexif().get(ORIENTATION) in TURNED:
             width, height = height, width

@@ -22,6 +22,7 @@ from ganforge.models.translator import Translator
 from ganforge.trained.load import LoadedRun, need_latents
 from ganforge.utils.errors import UserError
 from ganforge.utils.images import to_float, to_uint8
+from ganforge.utils.seeds import picture_rng
 
 BATCH, HEIGHT, WIDTH = "n", "height", "width"
 MADE = "made"
@@ -152,7 +153,7 @@ def programs(loaded: LoadedRun, uint8: bool) -> list[Program]:
 
 
 def _of_latents(module: LatentModel, uint8: bool) -> Program:
-    inputs = {"z": module.draw_latents(2, torch.Generator().manual_seed(0))}
+    inputs = {"z": module.draw_latents(2, picture_rng(0))}
     if module.num_classes is not None:
         inputs["labels"] = torch.tensor([0, module.num_classes - 1])
     return Program(FromLatents(module.generator, uint8), inputs, module.generator)
@@ -177,6 +178,6 @@ def _of_windows(module: RegionTranslator, data: Any, uint8: bool) -> Program:
 
 
 def _noise(shape: tuple[int, ...], uint8: bool) -> Tensor:
-    rng = torch.Generator().manual_seed(math.prod(shape))
+    rng = picture_rng(math.prod(shape))
     images = torch.randint(256, shape, generator=rng, dtype=torch.uint8)
     return images if uint8 else to_float(images)
