@@ -145,6 +145,8 @@ class Lab:
             OmegaConf.save(config, folder / ".hydra" / "config.yaml")
             OmegaConf.save(HydraConfig.instance().cfg, folder / ".hydra" / "hydra.yaml")
         shared = dict(os.environ)
+        # W&B's service of another test in this process would know a killed run as in use.
+        shared.pop("WANDB_SERVICE", None)
         if self.ranks > 1:
             shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
             shared |= {"WORLD_SIZE": str(self.ranks), "NODE_RANK": "0"}

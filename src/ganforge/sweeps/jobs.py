@@ -190,7 +190,8 @@ def announce(sweep: Sweep, job: Job) -> None:
 def as_sweep(arguments: Sequence[str]) -> list[str]:
     """The arguments, with ``-m`` where ``sweep=NAME`` asks for it; Hydra 1.4 lets no file do so."""
     looked_at = any(word.startswith(("--cfg", "-c")) for word in arguments)
-    asked = [word for word in arguments if word.startswith("sweep=") and word != "sweep=null"]
+    chosen = [word.partition("=")[2] for word in arguments if word.startswith("sweep=")]
+    asked = [name for name in chosen if name not in ("", "null")]
     if not asked or looked_at or any(word in MULTIRUN for word in arguments):
         return list(arguments)
     return ["-m", *arguments]
