@@ -17,10 +17,7 @@ LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 def read_plain(path: Path) -> dict[str, Any]:
     """The same as plain values, unresolved: fast, for those who read hundreds of files."""
     try:
-        text = read_small(path)
-        if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("it repeats parts of itself by references")
-        found = LOADER(text).get_single_data()  # a safe loader: plain values alone
+        found = LOADER(_text(path)).get_single_data()  # a safe loader: plain values alone
         if not isinstance(found, dict):
             raise ValueError("it is no group of settings")
     except (OSError, ValueError, TypeError, RecursionError, YAMLError) as error:
@@ -29,18 +26,20 @@ def read_plain(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> DictConfig | ListConfig:
-    """Settings that a run wrote down; a DamagedFileError for whatever else lies there.
-
-    No file of ours refers to a part of itself: a few lines that do so can mean terabytes.
-    """
+    """Settings that a run wrote down; a DamagedFileError for whatever else lies there."""
     try:
-        text = read_small(path)
-        if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("it repeats parts of itself by references")
-        found = OmegaConf.create(text)
+        found = OmegaConf.create(_text(path))
     except (OSError, ValueError, TypeError, RecursionError, YAMLError, OmegaConfBaseException) as e:
         raise _damaged(path, e) from e
     return found
+
+
+def _text(path: Path) -> str:
+    """No file of ours refers to a part of itself: a few lines that do so can mean terabytes."""
+    text = read_small(path)
+    if "*" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+        raise ValueError("it repeats parts of itself by references")
+    return text
 
 
 def _damaged(path: Path, error: Exception) -> DamagedFileError:
